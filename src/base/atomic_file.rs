@@ -1,0 +1,82 @@
+//! Files that are either the old or the new whole: the one place where durable state is written.
+//!
+//! A write goes to a temporary name in the same directory, is synced, renamed over the old file,
+//! and the directory is synced. After a power cut at any point the file is the old or the new
+//! one. Names of temporary files begin with `.tmp-`; the owner of a directory sweeps them.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Prefix of the temporary names; a start removes what carries it.
+pub const TEMP_PREFIX: &str = ".tmp-";
+
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+/// Replaces the file at `path` with `bytes`, durably. `mode` is that of a new file.
+///
+/// # Errors
+/// Those of the file system; the old file is then untouched and no temporary is left.
+pub fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let temp = dir.join(format!("{TEMP_PREFIX}{}-{count}", std::process::id()));
+    let written = write_synced(&temp, bytes, mode).and_then(|()| std::fs::rename(&temp, path));
+    if let Err(error) = written {
+        // The first error is the one to tell; a temporary that stays is swept at the next start.
+        drop(std::fs::remove_file(&temp));
+        return Err(error);
+    }
+    sync_dir(dir)
+}
+
+fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_data()
+}
+
+/// Makes the entries of directory `dir` durable.
+///
+/// # Errors
+/// Those of open(2) and fsync(2).
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Removes temporary files that a crash left in `dir`.
+///
+/// # Errors
+/// Those of reading the directory; a file that cannot be removed is logged and stays.
+pub fn sweep(dir: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(TEMP_PREFIX.as_bytes()) {
+            if let Err(error) = std::fs::remove_file(entry.path()) {
+                crate::warn!("remove left-over {}: {error}", entry.path().display());
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_replaces_and_leaves_no_temporary() {
+        let dir = std::env::temp_dir().join(format!("skiff-atomic-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("state.json");
+        write(&path, b"one", 0o600).unwrap();
+        write(&path, b"two", 0o600).unwrap();
+        std::fs::write(dir.join(".tmp-1-1"), "x").unwrap();
+        sweep(&dir).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -1,0 +1,22 @@
+//! What every other module may lean on: errors, ids, locks, guards, durable files, time, units.
+//!
+//! - Knows no word of the domain: what does goes to `model` or to its owner.
+//! - Imports nothing of ours.
+
+pub mod atomic_file;
+pub mod digest;
+pub mod error;
+pub mod guard;
+pub mod id;
+pub mod lock;
+pub mod log;
+pub mod step;
+pub mod time;
+pub mod units;
+
+pub use digest::Digest;
+pub use error::{Context, Error, Kind, Result};
+pub use guard::guard;
+pub use id::Id;
+pub use lock::Lock;
+pub use time::Timestamp;

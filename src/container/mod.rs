@@ -1,0 +1,11 @@
+//! A container's record: what was asked for and what became of it.
+//!
+//! - What a client has been told is already on disk.
+//! - State moves only along the arrows drawn in `state.rs`.
+//! - Never talks to the kernel beyond its own files; `engine` does, between claim and publish.
+
+pub mod record;
+pub mod state;
+
+pub use record::{DiskState, Record};
+pub use state::State;

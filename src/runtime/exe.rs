@@ -1,0 +1,1 @@
+//! The binary that monitors are started from.

@@ -1,0 +1,1 @@
+//! The container's log: json-file format, writer with rotation, reader, follower.

@@ -1,0 +1,1 @@
+//! Files by descriptor: openat2, statx, mknodat, and their kin.

@@ -1,0 +1,30 @@
+//! The kernel: mounts, namespaces, cgroups, sockets, terminals, file descriptors.
+//!
+//! - Mechanism, no policy: wrappers decide nothing and return `io::Result`.
+//! - The only module with `unsafe`. A wrapper is safe for every input, takes borrowed or owned
+//!   descriptors, names its man page and says what bites.
+//! - Every descriptor is close-on-exec from birth.
+
+#![allow(unsafe_code)]
+
+pub mod caps;
+pub mod fs;
+pub mod mount;
+pub mod ns;
+pub mod poll;
+pub mod process;
+pub mod seccomp;
+pub mod signal;
+pub mod socket;
+pub mod tty;
+pub mod xattr;
+
+use std::io;
+
+/// Turns the -1 of a system call into the error that errno holds.
+///
+/// # Errors
+/// errno, when `result` is negative.
+pub fn check<T: PartialOrd + Default>(result: T) -> io::Result<T> {
+    if result < T::default() { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

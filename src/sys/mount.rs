@@ -1,0 +1,1 @@
+//! Mounting, in the classic and the descriptor-based way. mount(2), fsopen(2).

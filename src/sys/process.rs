@@ -1,0 +1,1 @@
+//! Processes: clone3, pidfds, wait, exec, resource limits.

@@ -1,0 +1,1 @@
+//! Installing a seccomp filter. seccomp(2).

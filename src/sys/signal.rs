@@ -1,0 +1,1 @@
+//! Blocking, resetting and sending signals. signal(7).

@@ -1,0 +1,1 @@
+//! Terminals and pseudo-terminals. pty(7), termios(3).

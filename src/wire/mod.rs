@@ -1,0 +1,1 @@
+//! JSON types of the API, and all that depends on its version.
