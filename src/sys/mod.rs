@@ -9,6 +9,8 @@
 
 pub mod caps;
 pub mod fs;
+pub mod host;
+pub mod memory;
 pub mod mount;
 pub mod ns;
 pub mod poll;
@@ -16,6 +18,7 @@ pub mod process;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;
+pub mod tcp;
 pub mod tty;
 pub mod xattr;
 
