@@ -1,0 +1,84 @@
+//! One line of a list of containers.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::EndpointSettings;
+
+/// A container in a list. Borrows when it is written, so that a list of thousands costs no copy.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct Summary<'a> {
+    pub id: Cow<'a, str>,
+    pub names: Vec<String>,
+    pub image: Cow<'a, str>,
+    #[serde(rename = "ImageID")]
+    pub image_id: Cow<'a, str>,
+    pub command: String,
+    pub created: i64,
+    pub ports: Vec<Port>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_rw: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_root_fs: Option<i64>,
+    pub labels: Cow<'a, BTreeMap<String, String>>,
+    pub state: Cow<'a, str>,
+    pub status: String,
+    pub host_config: SummaryHostConfig<'a>,
+    pub network_settings: SummaryNetworks,
+    pub mounts: Vec<MountPoint>,
+}
+
+/// What a list shows of the host's half.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct SummaryHostConfig<'a> {
+    pub network_mode: Cow<'a, str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What a list shows of networks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct SummaryNetworks {
+    pub networks: BTreeMap<String, EndpointSettings>,
+}
+
+/// A port that is served or published.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct Port {
+    #[serde(rename = "IP", skip_serializing_if = "String::is_empty")]
+    pub ip: String,
+    pub private_port: u16,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub public_port: u16,
+    #[serde(rename = "Type")]
+    pub protocol: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde gives a reference
+fn is_zero(port: &u16) -> bool {
+    *port == 0
+}
+
+/// A mount as it is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct MountPoint {
+    #[serde(rename = "Type", skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    pub source: String,
+    pub destination: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub driver: String,
+    pub mode: String,
+    #[serde(rename = "RW")]
+    pub rw: bool,
+    pub propagation: String,
+}
