@@ -276,7 +276,11 @@ fn every_spelling_of_a_path_is_seen() {
     check("use super::super::engine;", &["image", "store"], &["1 engine"]);
     check("use super::super::engine;", &["image", "store", "deep"], &[]);
     check("use super::engine;", &["daemon"], &["1 engine"]);
-    check("// crate::a\n/* crate::b */ \"crate::c\" r#\"crate::d\"# '\"' crate::e", &["x"], &["2 e"]);
+    check(
+        "// crate::a\n/* crate::b */ \"crate::c\" r#\"crate::d\"# '\"' crate::e",
+        &["x"],
+        &["2 e"],
+    );
     check("my_crate::a; $crate::base::b", &["x"], &["1 base::b"]);
 }
 
