@@ -13,6 +13,7 @@ pub mod host;
 pub mod memory;
 pub mod mount;
 pub mod ns;
+pub mod pipe;
 pub mod poll;
 pub mod process;
 pub mod seccomp;

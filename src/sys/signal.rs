@@ -1,6 +1,8 @@
-//! Blocking, resetting and sending signals. signal(7).
+//! Blocking, resetting and sending signals; children that have ended. signal(7), signalfd(2).
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd};
 
 use super::check;
 
@@ -44,14 +46,116 @@ impl Blocked {
     }
 }
 
-/// Ignores `signal` in this process; children inherit that over exec. signal(2).
+/// Signals as a descriptor: readable when one of them is pending.
+#[derive(Debug)]
+pub struct SignalFd(File);
+
+impl SignalFd {
+    /// Blocks `signals` for the calling thread and takes them by descriptor from now on.
+    ///
+    /// A process must call this before it starts other threads, which inherit the mask: a thread
+    /// that does not block a signal still suffers it. Children of a clone inherit the mask, too;
+    /// they call [`super::process::reset_signals`].
+    ///
+    /// # Errors
+    /// EINVAL for numbers that are no signals; EMFILE.
+    pub fn new(signals: &[i32]) -> io::Result<SignalFd> {
+        let Blocked(set) = block(signals)?;
+        // SAFETY: `set` is an initialised signal set that outlives the call; -1 asks for a new
+        // descriptor.
+        let fd = check(unsafe {
+            libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+        })?;
+        // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
+        Ok(SignalFd(unsafe { File::from_raw_fd(fd) }))
+    }
+
+    /// Takes the next pending signal, if there is one.
+    pub fn next(&self) -> Option<i32> {
+        let mut info = [0u8; size_of::<libc::signalfd_siginfo>()];
+        let read = (&self.0).read(&mut info).ok()?;
+        // The record begins with the signal's number, a u32.
+        let number = info.get(..4).filter(|_| read >= 4)?;
+        i32::try_from(u32::from_ne_bytes(number.try_into().ok()?)).ok()
+    }
+}
+
+impl AsFd for SignalFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Ignores `signal` in this process and in what it execs. signal(2).
 ///
 /// # Errors
-/// EINVAL for a number that is no signal, or one that cannot be ignored.
+/// EINVAL for numbers that are no signals, SIGKILL and SIGSTOP.
 pub fn ignore(signal: i32) -> io::Result<()> {
-    // SAFETY: SIG_IGN installs no handler of ours.
+    // SAFETY: SIG_IGN runs no code of ours.
     if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Sends `signal` to process `pid`. kill(2).
+///
+/// The caller knows that `pid` is still the process that it means: its own child, not reaped yet.
+///
+/// # Errors
+/// EINVAL for a pid below 1 (groups are never meant here); ESRCH, EPERM.
+pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    if pid < 1 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: kill takes two integers and touches no memory of ours.
+    check(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// Reaps one child that has ended, if there is one: its pid, and its exit code (128 + signal when
+/// a signal killed it). waitpid(2).
+pub fn reap() -> Option<(i32, i32)> {
+    let mut status = 0;
+    // SAFETY: `status` is a valid place for an integer.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::__WALL) };
+    (pid > 0).then(|| (pid, exit_code(status)))
+}
+
+/// The exit code that a wait status means: the program's own, or 128 + signal.
+pub fn exit_code(status: i32) -> i32 {
+    if libc::WIFSIGNALED(status) { 128 + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blocked_signal_is_read() {
+        // In a thread of its own: the mask must not stay with the test runner's.
+        std::thread::spawn(|| {
+            let signals = SignalFd::new(&[libc::SIGWINCH]).unwrap();
+            assert_eq!(signals.next(), None);
+            // SAFETY: pthread_kill to ourselves of a signal that we block.
+            unsafe { libc::pthread_kill(libc::pthread_self(), libc::SIGWINCH) };
+            assert_eq!(signals.next(), Some(libc::SIGWINCH));
+            assert_eq!(signals.next(), None);
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn odd_numbers_are_refused() {
+        assert!(SignalFd::new(&[0]).is_err());
+        assert!(ignore(libc::SIGKILL).is_err());
+        assert!(kill(0, 0).is_err());
+        assert!(kill(-1, 9).is_err());
+    }
+
+    #[test]
+    fn exit_codes_are_those_of_a_shell() {
+        assert_eq!(exit_code(3 << 8), 3);
+        assert_eq!(exit_code(9), 137);
+    }
 }

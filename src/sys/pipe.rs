@@ -1,0 +1,36 @@
+//! Pipes, and descriptors that do not block. pipe(2), fcntl(2).
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use super::check;
+
+/// A pipe: the end to read, the end to write.
+///
+/// # Errors
+/// EMFILE, ENFILE.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0; 2];
+    // SAFETY: pipe2 writes two integers to the array given.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    // SAFETY: the kernel has just given us these descriptors; nobody else owns them.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+/// Lets a pipe hold `bytes` if the kernel grants it; a smaller pipe does as well. F_SETPIPE_SZ.
+pub fn grow(end: BorrowedFd<'_>, bytes: i32) {
+    // SAFETY: fcntl takes three integers here and touches no memory of ours.
+    unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
+}
+
+/// Makes reads and writes on `fd` fail with EAGAIN instead of waiting, for everybody who shares
+/// this open file. O_NONBLOCK.
+///
+/// # Errors
+/// Those of fcntl(2).
+pub fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: fcntl takes integers here and touches no memory of ours; `fd` is open.
+    let flags = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
+    // SAFETY: as above.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) }).map(drop)
+}
