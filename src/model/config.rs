@@ -96,6 +96,9 @@ pub struct HostConfig {
     pub restart: Option<RestartPolicy>,
     /// Remove the container when it has ended.
     pub auto_remove: bool,
+    /// Terminal of the client that created it: rows, columns. Informational: clients set the size
+    /// of a running terminal themselves.
+    pub console_size: (u16, u16),
     /// Containers whose volumes are taken over, `NAME[:ro|rw]`.
     pub volumes_from: Vec<String>,
     /// Capabilities added, without `CAP_`, upper case; may hold `ALL`.
@@ -193,6 +196,7 @@ impl Default for HostConfig {
             publish_all_ports: false,
             restart: None,
             auto_remove: false,
+            console_size: (0, 0),
             volumes_from: Vec::new(),
             cap_add: Vec::new(),
             cap_drop: Vec::new(),

@@ -8,7 +8,13 @@
 //! - Knows no socket and no engine.
 
 pub mod container;
+pub mod detach;
+pub mod filters;
 pub mod image;
 pub mod json;
+pub mod query;
 pub mod stream;
 pub mod system;
+pub mod version;
+
+pub use version::Version;

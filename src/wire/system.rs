@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::container::config::Empty;
 
-/// Newest version served.
+/// Newest version served, as text; see [`super::Version::NEWEST`].
 pub const API_VERSION: &str = "1.44";
 /// Oldest version that clients may negotiate down to.
 pub const MIN_API_VERSION: &str = "1.24";

@@ -4,12 +4,16 @@
 #![allow(missing_docs)]
 
 pub mod config;
+mod from_model;
 pub mod host;
 pub mod inspect;
+mod into_model;
+mod mounts;
 pub mod network;
 pub mod summary;
 
 pub use config::{Config, CreateRequest, CreateResponse, HealthConfig};
+pub use from_model::network_mode_text;
 pub use host::HostConfig;
 pub use inspect::{Inspect, State};
 pub use network::{EndpointSettings, NetworkingConfig};
