@@ -1,11 +1,15 @@
 //! HTTP/1.1 for both ends, a thread per connection; the only user of those crates.
 //!
-//! Knows no route and no JSON shape of ours.
+//! - Every length that a stranger sends is a claim: nothing is allocated by it.
+//! - What is written goes out at once; big reads and writes pass through uncopied.
+//! - Knows no route and no JSON shape of ours.
 
 pub mod client;
 pub mod fetch;
 pub mod head;
+mod input;
 pub mod server;
+mod socket;
 
 pub use head::{Head, Headers, Query};
-pub use server::{Exchange, Handler, Limits, Listener, Peer, Reply};
+pub use server::{Client, Exchange, Handler, Limits, Listener, Peer, Reply, Stream};

@@ -64,8 +64,7 @@ pub fn cpus() -> usize {
 /// It is one for the whole process.
 pub fn set_umask(mask: u32) -> u32 {
     // SAFETY: umask takes an integer and cannot fail.
-    #[allow(clippy::useless_conversion)] // mode_t is narrower elsewhere
-    u32::from(unsafe { libc::umask(mask as _) })
+    unsafe { libc::umask(mask) }
 }
 
 /// Lets this process open as many descriptors as it may: the soft limit becomes the hard one.

@@ -187,7 +187,7 @@ fn get_option<T: Copy>(
     Ok(value)
 }
 
-fn set_option<T>(socket: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> io::Result<()> {
+pub(super) fn set_option<T>(socket: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> io::Result<()> {
     let length = size_of::<T>() as libc::socklen_t;
     let value = std::ptr::from_ref(value).cast::<c_void>();
     // SAFETY: the kernel reads `length` bytes, the size of the initialised `value`.
@@ -213,6 +213,15 @@ pub fn shutdown(socket: BorrowedFd<'_>, how: std::net::Shutdown) {
 /// EAGAIN when it takes nothing now; EPIPE and its like when the peer is gone.
 pub fn send_now(socket: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
     send(socket, parts, &[], libc::MSG_DONTWAIT)
+}
+
+/// Sends what fits of `parts` and tells how much; waits for room as the socket's flags and
+/// timeouts say. No SIGPIPE. sendmsg(2).
+///
+/// # Errors
+/// EAGAIN when a timeout passed; EPIPE and its like when the peer is gone.
+pub fn send_parts(socket: BorrowedFd<'_>, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+    send(socket, parts, &[], 0)
 }
 
 /// Receives what is there, without waiting, whatever the socket's flags say. 0 is the end.

@@ -1,10 +1,8 @@
 //! Options of TCP sockets. tcp(7), socket(7).
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
-
-use super::check;
 
 /// Lets a dead peer be noticed and small writes go out at once: keep-alive probes after `idle`,
 /// an end when what was sent is not acknowledged within `idle`, no Nagle.
@@ -24,11 +22,5 @@ pub fn watch_peer(socket: BorrowedFd<'_>, idle: Duration) -> io::Result<()> {
 }
 
 fn set(socket: BorrowedFd<'_>, level: i32, option: i32, value: i32) -> io::Result<()> {
-    let size = libc::socklen_t::try_from(size_of::<i32>()).expect("four fits");
-    // SAFETY: `value` is an integer of the size told and outlives the call; the socket is
-    // borrowed, so it stays open.
-    check(unsafe {
-        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), size)
-    })
-    .map(drop)
+    super::socket::set_option(socket, level, option, &value)
 }

@@ -1,0 +1,105 @@
+//! Who is connected: the cap, and which connection makes room.
+
+use std::collections::BTreeMap;
+use std::net::Shutdown;
+use std::sync::{Arc, Condvar};
+use std::time::{Duration, Instant};
+
+use super::super::socket::Socket;
+use crate::base::Lock;
+
+/// Nobody is sent away who has waited for less: its request may be on the way.
+const GRACE: Duration = Duration::from_millis(50);
+/// How long to wait for a change when nobody can be sent away.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The connections of one listener.
+pub(super) struct Crowd {
+    limit: usize,
+    members: Lock<Members>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Members {
+    open: usize,
+    next: u64,
+    /// Those that wait for a request's head, longest first.
+    silent: BTreeMap<u64, (Instant, Arc<Socket>)>,
+}
+
+/// The right to one connection; given back when dropped.
+pub(super) struct Seat(Arc<Crowd>);
+
+/// Marks a connection as one that waits for a request's head.
+pub(super) struct Silence<'a>(&'a Crowd, u64);
+
+impl Crowd {
+    /// An empty one that takes `limit` connections, at least one.
+    pub(super) fn new(limit: usize) -> Crowd {
+        let members = Lock::new(Members::default());
+        Crowd { limit: limit.max(1), members, changed: Condvar::new() }
+    }
+
+    /// Waits until there is room for one more.
+    pub(super) fn seat(crowd: &Arc<Crowd>) -> Seat {
+        let mut members = crowd.members.lock();
+        while members.open >= crowd.limit {
+            let pause = members.send_one_away();
+            members = Lock::wait(&crowd.changed, members, pause);
+        }
+        members.open += 1;
+        Seat(Arc::clone(crowd))
+    }
+
+    /// A new connection could not be taken for want of descriptors, memory or threads: sends one
+    /// away, if one can be, and waits a little.
+    pub(super) fn make_room(&self) {
+        let mut members = self.members.lock();
+        let pause = members.send_one_away().min(GRACE);
+        drop(Lock::wait(&self.changed, members, pause));
+    }
+
+    /// The connection waits for its next request from now on, until this is dropped.
+    pub(super) fn silence(&self, socket: &Arc<Socket>) -> Silence<'_> {
+        let mut members = self.members.lock();
+        let key = members.next;
+        members.next += 1;
+        members.silent.insert(key, (Instant::now(), Arc::clone(socket)));
+        Silence(self, key)
+    }
+}
+
+impl Members {
+    /// Ends the connection that has waited longest, and tells how long to wait for a change.
+    fn send_one_away(&mut self) -> Duration {
+        let Some(first) = self.silent.first_entry() else { return PAUSE };
+        let left = GRACE.saturating_sub(first.get().0.elapsed());
+        if left.is_zero() {
+            // Its thread reads the end and gives the seat back.
+            first.remove().1.shutdown(Shutdown::Both);
+            return GRACE;
+        }
+        left
+    }
+}
+
+impl Seat {
+    /// Where it is.
+    pub(super) fn crowd(&self) -> &Crowd {
+        &self.0
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.members.lock().open -= 1;
+        self.0.changed.notify_one();
+    }
+}
+
+impl Drop for Silence<'_> {
+    fn drop(&mut self) {
+        self.0.members.lock().silent.remove(&self.1);
+    }
+}
