@@ -187,7 +187,12 @@ fn get_option<T: Copy>(
     Ok(value)
 }
 
-pub(super) fn set_option<T>(socket: BorrowedFd<'_>, level: i32, name: i32, value: &T) -> io::Result<()> {
+pub(super) fn set_option<T>(
+    socket: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    value: &T,
+) -> io::Result<()> {
     let length = size_of::<T>() as libc::socklen_t;
     let value = std::ptr::from_ref(value).cast::<c_void>();
     // SAFETY: the kernel reads `length` bytes, the size of the initialised `value`.
