@@ -295,6 +295,30 @@ impl Stat {
     pub fn is_whiteout(&self) -> bool {
         self.kind() == libc::S_IFCHR && self.rdev == (0, 0)
     }
+
+    /// A directory.
+    pub fn is_dir(&self) -> bool {
+        self.kind() == libc::S_IFDIR
+    }
+
+    /// A regular file.
+    pub fn is_file(&self) -> bool {
+        self.kind() == libc::S_IFREG
+    }
+
+    /// A pipe or a socket.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.kind(), libc::S_IFIFO | libc::S_IFSOCK)
+    }
+
+    /// `c` or `b` for a device node.
+    pub fn device_kind(&self) -> Option<char> {
+        match self.kind() {
+            libc::S_IFCHR => Some('c'),
+            libc::S_IFBLK => Some('b'),
+            _ => None,
+        }
+    }
 }
 
 /// Looks at `name` in `dir`, or at `dir` itself when `name` is empty; never follows a symlink.

@@ -12,6 +12,7 @@ pub mod fs;
 pub mod host;
 pub mod memory;
 pub mod mount;
+pub mod node;
 pub mod ns;
 pub mod pipe;
 pub mod poll;

@@ -35,8 +35,6 @@ pub mod attr {
     pub const NODEV: u64 = 0x4;
     /// Nothing is executed from it.
     pub const NOEXEC: u64 = 0x8;
-    /// Access times are always kept.
-    pub const STRICTATIME: u64 = 0x20;
 }
 
 const FSOPEN_CLOEXEC: libc::c_uint = 1;
@@ -337,6 +335,11 @@ pub fn pivot_into_working_directory() -> io::Result<()> {
     // SAFETY: the path is NUL-terminated.
     check(unsafe { libc::umount2(here, libc::MNT_DETACH) })?;
     std::env::set_current_dir("/")
+}
+
+/// Whether this error of a mount says that the kernel was built without that file system.
+pub fn is_unknown_type(errno: i32) -> bool {
+    errno == libc::ENODEV
 }
 
 /// Detaches the mount at `target`. umount2(2).

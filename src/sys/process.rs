@@ -225,39 +225,42 @@ pub fn set_resource_limit(resource: u32, soft: Option<u64>, hard: Option<u64>) -
     check(result).map(drop)
 }
 
-/// Closes every descriptor from 3 on but `keep`. close_range(2), or one by one where it is
-/// missing (before Linux 5.9).
+/// Closes every descriptor from 3 on but those in `keep`. close_range(2), or one by one where it
+/// is missing (before Linux 5.9).
 ///
-/// Descriptors that an owner still holds are closed too: the caller must end in exec or exit
-/// without dropping them.
-pub fn close_all_but(keep: RawFd) {
-    let keep = keep.cast_unsigned();
-    let close = |first: u32, last: u32| {
-        if first > last {
-            return;
+/// Descriptors that an owner still holds are closed too: such owners must be forgotten, or the
+/// process must end in exec or exit without dropping them.
+pub fn close_all_but(keep: &[RawFd]) {
+    let mut keep: Vec<u32> =
+        keep.iter().map(|fd| fd.cast_unsigned()).filter(|fd| *fd >= 3).collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for kept in keep {
+        close_between(first, kept - 1);
+        first = kept + 1;
+    }
+    close_between(first, u32::MAX);
+}
+
+/// Closes the descriptors from `first` to `last`; see [`close_all_but`] for owners.
+fn close_between(first: u32, last: u32) {
+    if first > last {
+        return;
+    }
+    // SAFETY: close_range takes integers; the contract of the caller covers owners.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0 {
+        return;
+    }
+    // The table of descriptors is listed before anything is closed: the listing itself is one.
+    let listed = std::fs::read_dir("/proc/self/fd").map(|entries| {
+        entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse::<i32>().ok()).collect()
+    });
+    for fd in listed.unwrap_or_else(|_| (3..1024).collect::<Vec<i32>>()) {
+        if (first..=last).contains(&fd.cast_unsigned()) {
+            // SAFETY: close takes an integer; the contract of the caller covers owners.
+            unsafe { libc::close(fd) };
         }
-        // SAFETY: close_range takes integers; see the contract for owners.
-        let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-        if result == 0 {
-            return;
-        }
-        // The table of descriptors is listed before anything is closed, for the listing itself
-        // needs one.
-        let listed = std::fs::read_dir("/proc/self/fd").map(|entries| {
-            entries
-                .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
-                .filter(|fd| (first..=last).contains(&fd.cast_unsigned()))
-                .collect::<Vec<_>>()
-        });
-        for fd in listed.unwrap_or_else(|_| (3..1024).collect()) {
-            if (first..=last).contains(&fd.cast_unsigned()) {
-                // SAFETY: close takes an integer; see the contract for owners.
-                unsafe { libc::close(fd) };
-            }
-        }
-    };
-    close(3, keep.saturating_sub(1));
-    close(keep.saturating_add(1).max(3), u32::MAX);
+    }
 }
 
 /// Makes `fd` also descriptor `number`, which stays open over exec. dup2(2).
@@ -312,4 +315,34 @@ pub fn sealed_memory_file(name: &CStr, mut content: impl io::Read) -> io::Result
     // Opened again for reading: exec refuses a file that somebody has open for writing.
     let again = std::fs::File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
     Ok(OwnedFd::from(again))
+}
+
+/// Makes terminal `fd` the controlling one of the session that the process leads.
+/// TIOCSCTTY(2const).
+///
+/// # Errors
+/// EPERM when the process leads no session or the terminal controls another.
+pub fn set_controlling_terminal(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: TIOCSCTTY takes an integer; the descriptor is borrowed.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCSCTTY as _, 0) }).map(drop)
+}
+
+/// Lets the other end of the pseudo-terminal `master` be opened, and gives its number: its name
+/// in the devpts that `master` came from. TIOCSPTLCK, TIOCGPTN: ioctl_tty(2).
+///
+/// # Errors
+/// ENOTTY when it is no master.
+pub fn unlock_terminal(master: BorrowedFd<'_>) -> io::Result<u32> {
+    let (unlocked, mut number): (libc::c_int, libc::c_uint) = (0, 0);
+    // SAFETY: both requests take a pointer to an int, which outlives the call.
+    unsafe {
+        check(libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK as _, &raw const unlocked))?;
+        check(libc::ioctl(master.as_raw_fd(), libc::TIOCGPTN as _, &raw mut number))?;
+    }
+    Ok(number)
+}
+
+/// Whether exec failed because the file is no program that this machine knows (ENOEXEC).
+pub fn is_no_program(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOEXEC)
 }

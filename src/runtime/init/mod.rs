@@ -1,9 +1,52 @@
 //! The steps inside the new namespaces, in order, until init becomes the user's program.
+//!
+//! ```text
+//! monitor ─ clone ─> first stage                         second stage
+//!                    namespaces made or joined      ┌──> /proc, sysctls, the user's mounts, masks
+//!                    sources of binds opened        │    pivot_root
+//!                    root file system, /dev, /sys ──┘    v1: joins its cgroups
+//!                                                        user, capabilities, seccomp
+//!                                                        Prepared ─> waits for a byte ─> exec
+//! ```
+//!
+//! - Usually both stages are one process: pid 1 of the container, child of the monitor. Where
+//!   they cannot be (a cgroup v2 is entered without delay only at birth; a pid namespace is
+//!   joined by children alone), the first stage clones the second as its own sibling and ends.
+//! - What is set up is not charged to the container's memory limit, which may be 512 KiB: the
+//!   cgroups are entered as late as they can be.
+//! - Every target inside the root is a descriptor, resolved with the container's root as root;
+//!   no path of the container is ever walked by mount(2).
+//! - Nobody can look into this process: it is not dumpable until exec, and at exec it holds no
+//!   descriptor but the standard streams.
 
-use std::os::fd::OwnedFd;
+mod cgroups;
+mod devices;
+mod identity;
+mod mounts;
+mod privileges;
+mod program;
+mod root;
+mod sysctls;
 
-use super::launch::Launch;
-use crate::base::Result;
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use self::cgroups::Entry;
+use self::devices::Dev;
+use self::identity::Identity;
+use self::mounts::Sources;
+use self::root::{Make, Root};
+use super::launch::{Launch, Namespace};
+use crate::base::{Context, Error, Kind, Result};
+use crate::sys::mount::{self, Propagation};
+use crate::sys::ns::{self, NsKind};
+use crate::sys::process::{self, Clone};
+use crate::sys::{fs, node, socket};
+
+pub use self::sysctls::check as check_sysctl;
 
 /// Standard streams of the program, when it has no terminal. With a terminal init opens one
 /// inside the container and sends the master's descriptor over the channel.
@@ -18,10 +61,12 @@ pub struct Stdio {
 
 /// An init on its way.
 pub struct Spawned {
-    /// Its pid on the host; a child of the caller.
+    /// A child of the caller: init itself, or its first stage, which ends by itself with status 0
+    /// once init is another child. [`Message::Prepared`] tells init's pid in either case.
     pub pid: i32,
-    /// SOCK_SEQPACKET socket. Init sends [`Message`]s; the end of file without a `Failed` means
-    /// that exec has succeeded. The caller sends one byte to let a prepared init exec.
+    /// SOCK_SEQPACKET socket. Init sends [`Message`]s; after `Prepared`, the end of file without
+    /// a `Failed` means that exec has succeeded; before it, that init was killed. The caller
+    /// sends one byte to let a prepared init exec; closing the channel instead ends it.
     pub channel: OwnedFd,
 }
 
@@ -32,7 +77,7 @@ pub enum Message {
     /// All is set up, and init waits for the word to exec. Carries the master of the terminal as
     /// a descriptor when the launch file asks for one.
     Prepared {
-        /// Pid of init as the host sees it.
+        /// Pid of init as the host sees it; a child of the caller of [`spawn`].
         pid: i32,
     },
     /// A step failed; init ends.
@@ -50,6 +95,351 @@ pub enum Message {
 ///
 /// # Errors
 /// When the clone itself fails.
-pub fn spawn(_launch: &Launch, _stdio: Option<Stdio>) -> Result<Spawned> {
-    todo!()
+pub fn spawn(launch: &Launch, stdio: Option<Stdio>) -> Result<Spawned> {
+    let (ours, theirs) = socket::packet_pair().context(|| "make a channel to init".into())?;
+    let namespaces = &launch.namespaces;
+    let made = [
+        (&namespaces.net, NsKind::Net),
+        (&namespaces.ipc, NsKind::Ipc),
+        (&namespaces.uts, NsKind::Uts),
+        (&namespaces.pid, NsKind::Pid),
+    ];
+    let mut flags = NsKind::Mount.flag();
+    for (namespace, kind) in made {
+        if *namespace == Namespace::New && (kind != NsKind::Pid || !in_two_stages(launch)) {
+            flags |= kind.flag();
+        }
+    }
+    let how = Clone { namespaces: flags, ..Clone::default() };
+    let pid = process::clone_process(how, || run(launch, stdio, theirs))
+        .context(|| "clone init".into())?;
+    Ok(Spawned { pid, channel: ours })
 }
+
+/// Whether the first stage has to clone the second.
+fn in_two_stages(launch: &Launch) -> bool {
+    launch.cgroup_v2 || matches!(launch.namespaces.pid, Namespace::Join(_))
+}
+
+/// What the first stage leaves to the second.
+struct Init<'a> {
+    launch: &'a Launch,
+    channel: BorrowedFd<'a>,
+    /// The host's /proc, where `self` is our pid on the host.
+    host_proc: OwnedFd,
+    root: Root,
+    dev: Dev,
+    sources: Sources,
+    cgroups: Entry,
+    streams: Streams,
+    identity: Identity,
+}
+
+/// Where the program's standard streams come from.
+enum Streams {
+    /// Standard input and output are in place already; standard error still is the daemon's, for
+    /// warnings.
+    Pipes { stderr: OwnedFd },
+    /// The end for the program, and the one for the monitor.
+    Terminal { slave: OwnedFd, master: OwnedFd },
+}
+
+/// Plays the first stage; never returns to the caller's code.
+fn run(launch: &Launch, stdio: Option<Stdio>, channel: OwnedFd) -> Infallible {
+    match first_stage(launch, stdio, channel.as_fd()) {
+        Ok(never) => match never {},
+        Err(error) => fail(channel.as_fd(), &error),
+    }
+}
+
+/// Tells the monitor why, and ends.
+fn fail(channel: BorrowedFd<'_>, error: &Error) -> ! {
+    let code = match error.kind() {
+        Kind::ProgramNotFound => 127,
+        Kind::ProgramNotExecutable => 126,
+        _ => 128,
+    };
+    // When the monitor is gone, nobody is left to tell.
+    drop(send(channel, &Message::Failed { code, message: error.to_string() }, None));
+    process::exit_now(code)
+}
+
+fn send(channel: BorrowedFd<'_>, message: &Message, fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let bytes = serde_json::to_vec(message).expect("a message is plain strings and numbers");
+    socket::send_packet(channel, &[IoSlice::new(&bytes)], fd.as_slice(), false)
+}
+
+/// From the clone to all that needs no process of the new pid namespace.
+fn first_stage(
+    launch: &Launch,
+    stdio: Option<Stdio>,
+    channel: BorrowedFd<'_>,
+) -> Result<Infallible> {
+    let stderr = let_go_of_monitor(stdio, channel)?;
+    process::set_dumpable(false).context(|| "hide init from others".into())?;
+    process::umask(0);
+    let host_proc = node::find_on_host(Path::new("/proc")).context(|| "open /proc".into())?;
+    let cgroups = cgroups::open(launch)?;
+    join_namespaces(launch)?;
+    let sources = mounts::open_sources(launch)?;
+    mount::set_propagation(Path::new("/"), Propagation::Private, true)
+        .context(|| "make all mounts private".into())?;
+    set_names(launch)?;
+    if launch.namespaces.net == Namespace::New {
+        ns::loopback_up().context(|| "bring the loopback interface up".into())?;
+    }
+    let root = Root::mount(launch)?;
+    let identity = identity::resolve(&root, &launch.user, &launch.groups)?;
+    let dev = devices::mount(launch, &root)?;
+    mounts::mount_sys(launch, &root)?;
+    let streams = match stderr {
+        Some(stderr) => Streams::Pipes { stderr },
+        None => {
+            let (slave, master) = dev.terminal()?;
+            Streams::Terminal { slave, master }
+        }
+    };
+    let init = Init { launch, channel, host_proc, root, dev, sources, cgroups, streams, identity };
+    if in_two_stages(launch) { clone_second_stage(init) } else { init.second_stage() }
+}
+
+/// Drops every descriptor of the monitor's: it must be seen to die by the daemon and by us. Gives
+/// the program's standard error back, which is put in place last.
+fn let_go_of_monitor(stdio: Option<Stdio>, channel: BorrowedFd<'_>) -> Result<Option<OwnedFd>> {
+    let place = |fd: BorrowedFd<'_>, number| {
+        process::duplicate_onto(fd, number).context(|| "set the standard streams".into())
+    };
+    let Some(Stdio { stdin, stdout, stderr }) = stdio else {
+        // The terminal comes later; what the monitor has there must go now.
+        let null = File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/null")
+            .context(|| "open /dev/null".into())?;
+        place(null.as_fd(), 0)?;
+        place(null.as_fd(), 1)?;
+        drop(null);
+        process::close_all_but(&[channel.as_raw_fd()]);
+        return Ok(None);
+    };
+    place(stdin.as_fd(), 0)?;
+    place(stdout.as_fd(), 1)?;
+    drop((stdin, stdout));
+    process::close_all_but(&[channel.as_raw_fd(), stderr.as_raw_fd()]);
+    Ok(Some(stderr))
+}
+
+fn join_namespaces(launch: &Launch) -> Result<()> {
+    let namespaces = &launch.namespaces;
+    for (namespace, kind) in [
+        (&namespaces.net, NsKind::Net),
+        (&namespaces.ipc, NsKind::Ipc),
+        (&namespaces.uts, NsKind::Uts),
+        (&namespaces.pid, NsKind::Pid),
+        (&namespaces.cgroup, NsKind::Cgroup),
+    ] {
+        if let Namespace::Join(path) = namespace {
+            File::open(path)
+                .and_then(|file| ns::enter(file.as_fd(), kind))
+                .context(|| format!("join {} namespace {}", kind.file(), path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+fn set_names(launch: &Launch) -> Result<()> {
+    if launch.namespaces.uts != Namespace::New {
+        return Ok(());
+    }
+    let Launch { hostname, domainname, .. } = launch;
+    if !hostname.is_empty() {
+        ns::set_hostname(hostname).context(|| format!("set host name {hostname}"))?;
+    }
+    if !domainname.is_empty() {
+        ns::set_domainname(domainname).context(|| format!("set domain name {domainname}"))?;
+    }
+    Ok(())
+}
+
+/// Clones the second stage as a child of the monitor, and ends.
+fn clone_second_stage(mut init: Init<'_>) -> Result<Infallible> {
+    let new_pid = init.launch.namespaces.pid == Namespace::New;
+    let birth = match &mut init.cgroups {
+        Entry::Birth(dir) => dir.take(),
+        Entry::Write(_) => None,
+    };
+    let namespaces = if new_pid { NsKind::Pid.flag() } else { 0 };
+    // What the child does with `init` is done to its copy of our memory.
+    let how = Clone { namespaces, sibling: true, cgroup: birth.as_ref().map(AsFd::as_fd) };
+    let channel = init.channel;
+    process::clone_process(how, || match init.second_stage() {
+        Ok(never) => match never {},
+        Err(error) => fail(channel, &error),
+    })
+    .context(|| "clone init".into())?;
+    process::exit_now(0)
+}
+
+impl Init<'_> {
+    /// From the first process of the new pid namespace to the program.
+    fn second_stage(mut self) -> Result<Infallible> {
+        let launch = self.launch;
+        let pid = pid_on_host(&self.host_proc).context(|| "read /proc/self".into())?;
+        let proc = mounts::mount_proc(&self.root)?;
+        sysctls::apply(launch, &proc)?;
+        set_oom_score(launch, &self.host_proc, pid);
+        mounts::mount_extra(launch, &self.root, self.sources)?;
+        mounts::mask(launch, &self.root, &self.dev)?;
+        mounts::protect(launch, &self.root)?;
+        let cwd = WorkingDirectory::ensure(&self.root, &launch.cwd)?;
+        if launch.readonly_rootfs {
+            mount::set_readonly(self.root.fd(), false)
+                .context(|| "make the root file system read-only".into())?;
+        }
+        node::enter_directory(self.root.fd())
+            .and_then(|()| mount::pivot_into_working_directory())
+            .context(|| "pivot_root".into())?;
+
+        // As late as can be: what the steps above have cost is not charged to the container.
+        self.cgroups.enter()?;
+        if launch.namespaces.cgroup == Namespace::New && !launch.cgroup_dirs.is_empty() {
+            ns::unshare(NsKind::Cgroup).context(|| "make a cgroup namespace".into())?;
+        }
+        process::umask(0o022);
+        process::reset_signals();
+        process::new_session().context(|| "begin a session".into())?;
+        self.streams.give_to(&self.identity)?;
+        let entered = cwd.enter();
+        privileges::limit_resources(launch);
+        privileges::give_up(launch, &self.identity)?;
+        // Some file systems let only the user in, not root.
+        if entered.is_err() {
+            cwd.enter()?;
+        }
+        cwd.check()?;
+
+        let open = (self.host_proc, self.root, self.dev, self.cgroups, proc, cwd);
+        std::mem::forget(open); // closed all at once, with whatever else there is
+        process::close_all_but(&self.streams.still_needed(self.channel));
+        let program = program::find(launch, &self.identity.home)?;
+        self.streams.put_in_place()?;
+        send(self.channel, &Message::Prepared { pid }, self.streams.master())
+            .context(|| "tell the monitor".into())?;
+        std::mem::forget(self.streams);
+        process::close_all_but(&[self.channel.as_raw_fd()]);
+        match socket::receive_packet(self.channel, 1, false) {
+            Ok(Some(_)) => Err(program.exec()),
+            // The monitor gave up or is gone: nothing has run.
+            _ => process::exit_now(128),
+        }
+    }
+}
+
+impl Streams {
+    /// Lets the user open them again by their names under /dev, and makes the terminal the one of
+    /// the session.
+    fn give_to(&self, identity: &Identity) -> Result<()> {
+        let own = |fd: BorrowedFd<'_>| {
+            let ours = node::stat(fd).is_ok_and(|stat| stat.is_stream());
+            if ours && identity.uid != 0 {
+                return node::set_owner(fd, Some(identity.uid), None);
+            }
+            Ok(())
+        };
+        match self {
+            Streams::Pipes { stderr } => [own(io::stdin().as_fd()), own(io::stdout().as_fd())]
+                .into_iter()
+                .chain([own(stderr.as_fd())])
+                .collect::<io::Result<()>>()
+                .context(|| "give the standard streams to the user".into()),
+            Streams::Terminal { slave, .. } => {
+                node::set_owner(slave.as_fd(), Some(identity.uid), None)
+                    .and_then(|()| process::set_controlling_terminal(slave.as_fd()))
+                    .context(|| "set the controlling terminal".into())
+            }
+        }
+    }
+
+    fn still_needed(&self, channel: BorrowedFd<'_>) -> Vec<i32> {
+        let mut fds = vec![channel.as_raw_fd()];
+        match self {
+            Streams::Pipes { stderr } => fds.push(stderr.as_raw_fd()),
+            Streams::Terminal { slave, master } => {
+                fds.extend([slave.as_raw_fd(), master.as_raw_fd()]);
+            }
+        }
+        fds
+    }
+
+    /// Makes them the descriptors 0 to 2, as far as they are not yet.
+    fn put_in_place(&self) -> Result<()> {
+        match self {
+            Streams::Pipes { stderr } => process::duplicate_onto(stderr.as_fd(), 2),
+            Streams::Terminal { slave, .. } => {
+                (0..3).try_for_each(|number| process::duplicate_onto(slave.as_fd(), number))
+            }
+        }
+        .context(|| "set the standard streams".into())
+    }
+
+    fn master(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Streams::Pipes { .. } => None,
+            Streams::Terminal { master, .. } => Some(master.as_fd()),
+        }
+    }
+}
+
+/// Our pid as the host sees it.
+fn pid_on_host(host_proc: &OwnedFd) -> io::Result<i32> {
+    let link = fs::readlinkat(host_proc.as_fd(), Path::new("self"))?;
+    link.to_str().and_then(|pid| pid.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Sets who is killed first when memory runs out. To be killed less likely takes
+/// CAP_SYS_RESOURCE; without it the program runs all the same.
+fn set_oom_score(launch: &Launch, host_proc: &OwnedFd, pid: i32) {
+    let Some(score) = launch.oom_score_adj else { return };
+    let path = PathBuf::from(format!("{pid}/oom_score_adj"));
+    let written = node::write_below(host_proc.as_fd(), &path)
+        .and_then(|fd| File::from(fd).write_all(score.to_string().as_bytes()));
+    if let Err(error) = written {
+        crate::warn!("container {}: set oom_score_adj to {score}: {error}", launch.id.short());
+    }
+}
+
+/// The working directory, found inside the root before the host is out of sight. It is entered by
+/// descriptor, and no magic link leads to it: `/proc/self/fd/N` could be one of ours.
+struct WorkingDirectory<'a> {
+    fd: OwnedFd,
+    path: &'a str,
+}
+
+impl<'a> WorkingDirectory<'a> {
+    /// Finds it; makes it when it is missing.
+    fn ensure(root: &Root, path: &'a str) -> Result<WorkingDirectory<'a>> {
+        let path = if path.is_empty() { "/" } else { path };
+        process::umask(0o022);
+        let fd = root.ensure(Path::new(path), Make::Dir);
+        let fd = fd.context(|| format!("make working directory {path}"))?;
+        Ok(WorkingDirectory { fd, path })
+    }
+
+    fn enter(&self) -> Result<()> {
+        node::enter_directory(self.fd.as_fd()).context(|| format!("chdir to {}", self.path))
+    }
+
+    /// The kernel knows no path from our root to a directory outside of it.
+    fn check(&self) -> Result<()> {
+        match std::env::current_dir() {
+            Ok(path) if path.starts_with("/") => Ok(()),
+            _ => Err(Error::internal(format!(
+                "working directory {} is outside of the container",
+                self.path
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
