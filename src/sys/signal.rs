@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd};
 
+pub use libc::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
+
 use super::check;
 
 /// A set of signals that the calling thread has blocked.

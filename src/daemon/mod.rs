@@ -1,0 +1,201 @@
+//! The daemon role: pid file, listeners, signals, and the order in which they come up.
+//!
+//! - The listeners are bound before the data root is opened: who connects early waits, and is
+//!   not refused.
+//! - A signal ends the daemon at once, at any moment after the pid file is written. Containers
+//!   run on, and the next start adopts them.
+//! - Idle, every thread waits in the kernel for something that happens.
+
+mod address;
+mod notify;
+mod pid_file;
+
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::base::guard::guard;
+use crate::base::{Context, Digest, Result};
+use crate::engine::{self, Engine};
+use crate::http::{self, Handler, Limits, Listener};
+use crate::model::LogConfig;
+use crate::sys::signal::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
+use crate::{api, sys};
+
+use address::Address;
+
+/// Where the data is unless `-g` says otherwise.
+const DEFAULT_ROOT: &str = "/var/lib/skiff";
+/// Run-time files of that root; those of another root lie beside it.
+const DEFAULT_EXEC_ROOT: &str = "/run/skiff";
+/// Mode bits that no file of ours has unless it is said so.
+const UMASK: u32 = 0o022;
+/// Mode of the data root: what is in it is nobody's business.
+const ROOT_MODE: u32 = 0o710;
+/// Stack of threads that only wait.
+const SMALL_STACK: usize = 64 * 1024;
+/// Connections per listener are at most this, and what the limit of descriptors allows.
+const CONNECTIONS: usize = 1024;
+const LEAST_CONNECTIONS: usize = 4;
+
+/// What the daemon was asked to be.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Addresses to listen on; empty is the default socket.
+    pub hosts: Vec<String>,
+    /// Data root.
+    pub root: PathBuf,
+    /// Directory of run-time files; `None` derives it from `root`.
+    pub exec_root: Option<PathBuf>,
+    /// Pid file.
+    pub pid_file: PathBuf,
+    /// Debug lines in the log.
+    pub debug: bool,
+    /// `-r`: restart containers that were running and have no policy.
+    pub restart: bool,
+    /// DNS servers for containers.
+    pub dns: Vec<String>,
+    /// `-b`: bridge, or `none`.
+    pub bridge: String,
+    /// Answer requests of browsers from other origins.
+    pub cors: bool,
+    /// Group of the unix socket.
+    pub group: String,
+    /// Default logging of containers.
+    pub log: LogConfig,
+    /// `--label`s of this daemon.
+    pub labels: Vec<String>,
+}
+
+/// Runs the daemon until a signal ends it.
+pub fn main(options: Options) -> ExitCode {
+    crate::base::log::set_debug(options.debug);
+    let Err(error) = run(options);
+    // There is nowhere left to report to when standard error is gone.
+    drop(writeln!(std::io::stderr(), "skiff: {error}"));
+    ExitCode::FAILURE
+}
+
+/// What cannot be: the daemon ends by a signal or an error.
+enum Never {}
+
+fn run(options: Options) -> Result<Never> {
+    sys::memory::keep_small();
+    sys::host::set_umask(UMASK);
+    sys::signal::ignore(SIGPIPE).context(|| "ignore SIGPIPE".into())?;
+    std::panic::set_hook(Box::new(|panic| crate::error!("{panic}")));
+    // Before the first thread starts: all of them inherit the mask.
+    let signals =
+        sys::signal::block(&[SIGINT, SIGTERM, SIGHUP]).context(|| "block signals".into())?;
+
+    let pid_file = guard(pid_file::write(&options.pid_file)?, |file| file.remove());
+    let open_files = sys::host::raise_open_files().context(|| "raise RLIMIT_NOFILE".into())?;
+    let addresses = Address::parse_all(&options.hosts)?;
+    let listeners = guard(address::listen(&addresses, &options.group)?, |_| {
+        address::unlink(&addresses);
+    });
+    spawn("signals", {
+        let (addresses, pid_file) = (addresses.clone(), pid_file.clone());
+        move || end_by_signal(&signals, &addresses, &pid_file)
+    })?;
+
+    let (root, run_root) = directories(&options)?;
+    let Options { restart, dns, bridge, log, labels, cors, .. } = options;
+    let engine = Engine::open(engine::Options {
+        root: root.clone(),
+        run_root: run_root.clone(),
+        restart,
+        dns,
+        bridge,
+        log,
+        labels,
+    })?;
+    let hosts = address::names(&addresses);
+    let handler = api::Api::new(engine, api::Options { cors, hosts, root, run_root });
+    sys::memory::trim();
+    notify::ready();
+    notify::feed_watchdog()?;
+
+    let per_listener = usize::try_from(open_files / 2).unwrap_or(usize::MAX) / listeners.len();
+    let connections = per_listener.clamp(LEAST_CONNECTIONS, CONNECTIONS);
+    // From here on only a signal ends the daemon, and `end_by_signal` tidies up.
+    pid_file.keep();
+    serve(listeners.keep(), &Limits { connections, ..Limits::default() }, Arc::new(handler))
+}
+
+/// Serves the last listener in this thread and each other in one of its own.
+fn serve(
+    mut listeners: Vec<Listener>,
+    limits: &Limits,
+    handler: Arc<dyn Handler>,
+) -> Result<Never> {
+    let last = listeners.pop().expect("there is at least one listener");
+    for listener in listeners {
+        let (limits, handler) = (limits.clone(), Arc::clone(&handler));
+        spawn("listen", move || http::server::serve(listener, &limits, handler))?;
+    }
+    http::server::serve(last, limits, handler)
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    let thread = std::thread::Builder::new().name(name.into()).stack_size(SMALL_STACK);
+    thread.spawn(work).map(drop).context(|| format!("start the thread {name}"))
+}
+
+/// Waits for the signal that ends the daemon. Containers run on.
+fn end_by_signal(
+    signals: &sys::signal::Blocked,
+    addresses: &[Address],
+    pid_file: &pid_file::PidFile,
+) {
+    loop {
+        match signals.wait() {
+            // What changes at run time will be read again then; nothing does yet.
+            Ok(SIGHUP) => {}
+            Ok(signal) => {
+                let name = if signal == SIGINT { "interrupt" } else { "terminated" };
+                crate::info!("Received signal '{name}', exiting");
+                address::unlink(addresses);
+                pid_file.clone().remove();
+                std::process::exit(0);
+            }
+            Err(error) => crate::error!("wait for signals: {error}"),
+        }
+    }
+}
+
+/// Data root and run-time directory, both absolute, the former made when it is missing.
+fn directories(options: &Options) -> Result<(PathBuf, PathBuf)> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(ROOT_MODE);
+    let name = options.root.display();
+    builder.create(&options.root).context(|| format!("make the data root {name}"))?;
+    let root = options.root.canonicalize().context(|| format!("find the data root {name}"))?;
+    let default = [&options.root, &root].contains(&&PathBuf::from(DEFAULT_ROOT));
+    let run_root = match &options.exec_root {
+        Some(path) => std::path::absolute(path)
+            .context(|| format!("find the run-time directory {}", path.display()))?,
+        None if default => PathBuf::from(DEFAULT_EXEC_ROOT),
+        None => run_root_of(&root),
+    };
+    Ok((root, run_root))
+}
+
+/// Two daemons of two roots must not share run-time files.
+fn run_root_of(root: &Path) -> PathBuf {
+    let digest = Digest::of(root.as_os_str().as_encoded_bytes()).hex();
+    PathBuf::from(format!("{DEFAULT_EXEC_ROOT}-{}", &digest[..8]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_root_has_a_run_time_directory_of_its_own() {
+        let run_root = run_root_of(Path::new("/srv/skiff"));
+        assert_eq!(run_root, PathBuf::from("/run/skiff-7bd60e97"));
+    }
+}
