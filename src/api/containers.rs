@@ -1,0 +1,172 @@
+//! Calls about containers that are answered at once.
+
+use std::collections::HashMap;
+
+use super::call::Call;
+use super::render::container as render;
+use crate::base::{Error, Kind, Result};
+use crate::engine::{CreateRequest, ListQuery, RemoveHow, StopHow};
+use crate::model::Signal;
+use crate::wire::container as wire;
+
+/// A body of `start` up to this size is no configuration: `{}`, `null`, a newline.
+const EMPTY_BODY: usize = 7;
+
+pub(super) fn list(call: &mut Call<'_, '_>) -> Result<()> {
+    let limit = call.integer("limit")?.unwrap_or_default();
+    let query = ListQuery {
+        all: call.flag("all"),
+        limit: usize::try_from(limit).unwrap_or_default(),
+        filters: call.filters()?,
+    };
+    let with_size = call.flag("size");
+    let engine = call.engine();
+    let found = engine.list(&query)?;
+    let mut images = HashMap::new();
+    let mut summaries = Vec::with_capacity(found.len());
+    for snapshot in &found {
+        let typed = snapshot.record.config.image.as_str();
+        // The name that the user typed is shown for as long as it means the same image.
+        let means = *images.entry(typed).or_insert_with(|| engine.image(typed).ok().map(|i| i.id));
+        let mut summary = render::summary(snapshot, means, call.answers());
+        if with_size {
+            match engine.size(snapshot.record.id.as_str()) {
+                Ok(size) => render::add_size(size, &mut summary.size_rw, &mut summary.size_root_fs),
+                Err(error) if error.kind() == Kind::NotFound => continue, // gone meanwhile
+                Err(error) => return Err(error),
+            }
+        }
+        summaries.push(summary);
+    }
+    call.reply_json(200, &summaries)
+}
+
+pub(super) fn inspect(call: &mut Call<'_, '_>) -> Result<()> {
+    let snapshot = call.engine().get(call.name)?;
+    let mut inspect = render::inspect(&snapshot, call.api, call.answers());
+    if call.flag("size") {
+        let size = call.engine().size(snapshot.record.id.as_str())?;
+        render::add_size(size, &mut inspect.size_rw, &mut inspect.size_root_fs);
+    }
+    call.reply_json(200, &inspect)
+}
+
+pub(super) fn top(call: &mut Call<'_, '_>) -> Result<()> {
+    let arguments = match call.text("ps_args") {
+        "" => "-ef",
+        given => given,
+    };
+    let (titles, processes) = call.engine().top(call.name, arguments)?;
+    call.reply_json(200, &wire::TopResponse { processes, titles })
+}
+
+pub(super) fn create(call: &mut Call<'_, '_>) -> Result<()> {
+    // Most containers are started right after; what a start needs is begun now.
+    call.engine().expect_start();
+    let body = call.body()?;
+    let wire::CreateRequest { config, mut host_config, networking_config } =
+        wire::CreateRequest::read(&body)?;
+    let answers = call.answers();
+    if !answers.console_size {
+        host_config.console_size = [0, 0];
+    }
+    if !answers.annotations {
+        host_config.annotations.clear();
+    }
+    if host_config.ipc_mode.is_empty() {
+        host_config.ipc_mode = answers.ipc_mode.into();
+    }
+    let (config, mac_address) = config.into_model()?;
+    let (host, log_given) = host_config.into_model()?;
+    let mut endpoints = networking_config.into_model()?;
+    if !mac_address.is_empty() {
+        let network = wire::network_mode_text(&host.network_mode).into_owned();
+        endpoints.entry(network).or_default().mac_address = mac_address;
+    }
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let request = CreateRequest {
+        name: given(call.text("name").trim_start_matches('/')),
+        config,
+        host,
+        log_given,
+        endpoints,
+        platform: given(call.text("platform")),
+    };
+    let created = call.engine().create(request)?;
+    let answer = wire::CreateResponse { id: created.id.to_string(), warnings: created.warnings };
+    call.reply_json(201, &answer)
+}
+
+pub(super) fn start(call: &mut Call<'_, '_>) -> Result<()> {
+    call.engine().expect_start();
+    if call.body()?.len() > EMPTY_BODY {
+        return Err(Error::bad_parameter(
+            "starting container with non-empty request body was deprecated since API v1.22 and \
+             removed in v1.24",
+        ));
+    }
+    if !call.text("checkpoint").is_empty() {
+        return Err(Error::not_implemented("starting from a checkpoint is not supported"));
+    }
+    crate::wire::detach::parse(call.text("detachKeys"))?;
+    call.patiently(|patience| call.engine().start(call.name, patience))?;
+    call.reply_empty(204)
+}
+
+fn stop_how(call: &Call<'_, '_>) -> Result<StopHow> {
+    Ok(StopHow { signal: signal(call)?, timeout: call.integer("t")? })
+}
+
+fn signal(call: &Call<'_, '_>) -> Result<Option<Signal>> {
+    match call.text("signal") {
+        "" => Ok(None),
+        text => match Signal::parse(text) {
+            Some(signal) => Ok(Some(signal)),
+            None => Err(Error::bad_parameter(format!("invalid signal: {text}"))),
+        },
+    }
+}
+
+pub(super) fn stop(call: &mut Call<'_, '_>) -> Result<()> {
+    let how = stop_how(call)?;
+    call.patiently(|patience| call.engine().stop(call.name, how, patience))?;
+    call.reply_empty(204)
+}
+
+pub(super) fn restart(call: &mut Call<'_, '_>) -> Result<()> {
+    let how = stop_how(call)?;
+    call.patiently(|patience| call.engine().restart(call.name, how, patience))?;
+    call.reply_empty(204)
+}
+
+pub(super) fn kill(call: &mut Call<'_, '_>) -> Result<()> {
+    let signal = signal(call)?.unwrap_or(Signal::KILL);
+    call.engine().kill(call.name, signal)?;
+    call.reply_empty(204)
+}
+
+pub(super) fn rename(call: &mut Call<'_, '_>) -> Result<()> {
+    let new = call.text("name").trim_start_matches('/');
+    call.engine().rename(call.name, new)?;
+    call.reply_empty(204)
+}
+
+pub(super) fn resize(call: &mut Call<'_, '_>) -> Result<()> {
+    let side = |name: &str| {
+        let number = call.integer(name)?.unwrap_or_default();
+        u16::try_from(number)
+            .map_err(|_| Error::bad_parameter(format!("invalid value for {name}: {number}")))
+    };
+    let (rows, columns) = (side("h")?, side("w")?);
+    call.engine().resize(call.name, rows, columns)?;
+    call.reply_empty(200)
+}
+
+pub(super) fn remove(call: &mut Call<'_, '_>) -> Result<()> {
+    if call.flag("link") {
+        return Err(Error::not_implemented("removing a link is not supported"));
+    }
+    let how = RemoveHow { force: call.flag("force"), volumes: call.flag("v") };
+    call.patiently(|patience| call.engine().remove(call.name, how, patience))?;
+    call.reply_empty(204)
+}

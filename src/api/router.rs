@@ -1,0 +1,251 @@
+//! From method and path to handler: one table, read top to bottom.
+
+use super::call::Call;
+use super::guard::Body;
+use super::{attach, containers, images, streams, system};
+use crate::base::{Error, Kind, Result};
+
+/// A route that is served.
+pub(super) struct Route {
+    method: &'static str,
+    /// `{name}` stands for any text, slashes included; at most once.
+    pattern: &'static str,
+    pub(super) body: Body,
+    pub(super) serve: fn(&mut Call<'_, '_>) -> Result<()>,
+}
+
+const fn get(pattern: &'static str, serve: fn(&mut Call<'_, '_>) -> Result<()>) -> Route {
+    Route { method: "GET", pattern, body: Body::Json, serve }
+}
+
+const fn head(pattern: &'static str, serve: fn(&mut Call<'_, '_>) -> Result<()>) -> Route {
+    Route { method: "HEAD", pattern, body: Body::Json, serve }
+}
+
+const fn post(pattern: &'static str, serve: fn(&mut Call<'_, '_>) -> Result<()>) -> Route {
+    Route { method: "POST", pattern, body: Body::Json, serve }
+}
+
+const fn delete(pattern: &'static str, serve: fn(&mut Call<'_, '_>) -> Result<()>) -> Route {
+    Route { method: "DELETE", pattern, body: Body::Json, serve }
+}
+
+const fn with(body: Body, route: Route) -> Route {
+    Route { body, ..route }
+}
+
+/// What is served. Fixed paths stand before patterns that would take them for a name.
+static ROUTES: &[Route] = &[
+    get("/_ping", system::ping),
+    head("/_ping", system::ping),
+    get("/version", system::version),
+    get("/info", system::info),
+    get("/events", streams::events),
+    get("/containers/json", containers::list),
+    get("/containers/{name}/json", containers::inspect),
+    get("/containers/{name}/logs", streams::logs),
+    get("/containers/{name}/top", containers::top),
+    post("/containers/create", containers::create),
+    post("/containers/{name}/start", containers::start),
+    post("/containers/{name}/stop", containers::stop),
+    post("/containers/{name}/restart", containers::restart),
+    post("/containers/{name}/kill", containers::kill),
+    post("/containers/{name}/wait", streams::wait),
+    post("/containers/{name}/rename", containers::rename),
+    post("/containers/{name}/resize", containers::resize),
+    with(Body::Hijacked, post("/containers/{name}/attach", attach::attach)),
+    delete("/containers/{name}", containers::remove),
+    get("/images/json", images::list),
+    get("/images/{name}/json", images::inspect),
+    get("/images/{name}/history", images::history),
+    with(Body::Tar, post("/images/create", images::create)),
+    post("/images/{name}/tag", images::tag),
+    delete("/images/{name}", images::remove),
+];
+
+/// What today's engines serve and this one does not, by method (empty is any) and pattern, with
+/// the family's name.
+static UNSERVED: &[(&str, &str, &str)] = &[
+    ("GET", "/images/search", "search"),
+    ("POST", "/containers/prune", "prune"),
+    ("GET", "/containers/{name}/attach/ws", "attach by websocket"),
+    ("GET", "/containers/{name}/changes", "diff"),
+    ("GET", "/containers/{name}/export", "export"),
+    ("GET", "/containers/{name}/stats", "stats"),
+    ("", "/containers/{name}/archive", "cp"),
+    ("POST", "/containers/{name}/copy", "cp"),
+    ("POST", "/containers/{name}/exec", "exec"),
+    ("POST", "/containers/{name}/pause", "pause"),
+    ("POST", "/containers/{name}/unpause", "pause"),
+    ("POST", "/containers/{name}/update", "update"),
+    ("", "/exec/{name}", "exec"),
+    ("POST", "/commit", "commit"),
+    ("POST", "/build", "build"),
+    ("POST", "/build/{name}", "build"),
+    ("POST", "/session", "build sessions"),
+    ("POST", "/grpc", "build sessions"),
+    ("GET", "/images/get", "save"),
+    ("GET", "/images/{name}/get", "save"),
+    ("POST", "/images/load", "load"),
+    ("POST", "/images/prune", "prune"),
+    ("POST", "/images/{name}/push", "push"),
+    ("", "/networks", "networks"),
+    ("", "/networks/{name}", "networks"),
+    ("", "/volumes", "volumes"),
+    ("", "/volumes/{name}", "volumes"),
+    ("", "/plugins", "plugins"),
+    ("", "/plugins/{name}", "plugins"),
+    ("GET", "/distribution/{name}", "distribution"),
+    ("GET", "/system/df", "system df"),
+    ("POST", "/auth", "login"),
+];
+
+/// First path elements of what only a cluster's manager serves.
+const SWARM: &[&str] = &["swarm", "nodes", "services", "tasks", "secrets", "configs"];
+
+/// What a request comes to.
+pub(super) enum Found<'p> {
+    /// A handler, and what stands for `{name}`.
+    Served(&'static Route, &'p str),
+    /// Nothing, and why.
+    Refused(Error),
+}
+
+/// Splits `/v1.41/info` into the version's text and `/info`.
+pub(super) fn split_version(path: &str) -> (Option<&str>, &str) {
+    let split = path.strip_prefix("/v").and_then(|rest| {
+        let digits = rest.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
+        (digits > 0 && rest[digits..].starts_with('/')).then(|| rest.split_at(digits))
+    });
+    match split {
+        Some((version, rest)) => (Some(version), rest),
+        None => (None, path),
+    }
+}
+
+/// The handler of `method` and `path`, which carries no version.
+pub(super) fn find<'p>(method: &str, path: &'p str) -> Found<'p> {
+    // What is not served comes first where a name of a served pattern would take its path.
+    let unserved = UNSERVED
+        .iter()
+        .find(|(m, pattern, _)| (m.is_empty() || *m == method) && matches(pattern, path).is_some());
+    if let Some((_, _, family)) = unserved {
+        return Found::Refused(Error::not_implemented(format!("{family} is not served yet")));
+    }
+    for route in ROUTES.iter().filter(|route| route.method == method) {
+        if let Some(name) = matches(route.pattern, path) {
+            return Found::Served(route, name);
+        }
+    }
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    if SWARM.contains(&first) {
+        return Found::Refused(Error::new(
+            Kind::Unavailable,
+            "This node is not a swarm manager. Clustering is not part of this engine.",
+        ));
+    }
+    Found::Refused(Error::new(Kind::NotFound, "page not found"))
+}
+
+/// What stands for `{name}` when `path` is of `pattern`; empty for a pattern without.
+fn matches<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
+    let Some((before, after)) = pattern.split_once("{name}") else {
+        return (pattern == path).then_some("");
+    };
+    let name = path.strip_prefix(before)?.strip_suffix(after)?;
+    // Names of containers are shown with a slash in front, and some clients send it.
+    let name = name.trim_start_matches('/');
+    (!name.is_empty()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(method: &str, path: &str) -> String {
+        let (version, path) = split_version(path);
+        let version = version.map(|v| format!("v{v} ")).unwrap_or_default();
+        match find(method, path) {
+            Found::Served(route, name) => format!("{version}{} {name}", route.pattern),
+            Found::Refused(error) => format!("{version}{:?} {error}", error.kind()),
+        }
+    }
+
+    #[test]
+    fn paths_find_their_handlers() {
+        let check = |method: &str, path: &str, expected: &str| {
+            assert_eq!(found(method, path).trim_end(), expected, "{method} {path}");
+        };
+        check("GET", "/_ping", "/_ping");
+        check("HEAD", "/v1.41/_ping", "v1.41 /_ping");
+        check("GET", "/containers/json", "/containers/json");
+        check("GET", "/containers/web/json", "/containers/{name}/json web");
+        check("GET", "/containers//web/json", "/containers/{name}/json web");
+        check(
+            "GET",
+            "/images/localhost:5000/me/app/json",
+            "/images/{name}/json localhost:5000/me/app",
+        );
+        check("DELETE", "/v1.24/images/a/b:c", "v1.24 /images/{name} a/b:c");
+        check("POST", "/containers/create", "/containers/create");
+        check("POST", "/containers/x/attach", "/containers/{name}/attach x");
+        check("GET", "/vault/json", "NotFound page not found");
+        check("GET", "/v1.41", "NotFound page not found");
+        check("GET", "/", "NotFound page not found");
+        check("PUT", "/info", "NotFound page not found");
+        check("GET", "/containers//json", "NotFound page not found");
+    }
+
+    #[test]
+    fn every_family_of_today_has_an_answer_of_its_own() {
+        for (method, path) in [
+            ("POST", "/containers/x/exec"),
+            ("POST", "/exec/abc/start"),
+            ("GET", "/exec/abc/json"),
+            ("POST", "/build"),
+            ("POST", "/build/prune"),
+            ("POST", "/commit"),
+            ("GET", "/containers/x/export"),
+            ("GET", "/containers/x/changes"),
+            ("HEAD", "/containers/x/archive"),
+            ("PUT", "/containers/x/archive"),
+            ("GET", "/containers/x/stats"),
+            ("GET", "/containers/x/attach/ws"),
+            ("POST", "/containers/x/update"),
+            ("POST", "/containers/x/pause"),
+            ("POST", "/containers/prune"),
+            ("GET", "/images/search"),
+            ("POST", "/images/a/b/push"),
+            ("GET", "/images/a/b/get"),
+            ("GET", "/images/get"),
+            ("POST", "/images/load"),
+            ("POST", "/images/prune"),
+            ("GET", "/networks"),
+            ("POST", "/networks/create"),
+            ("DELETE", "/volumes/data"),
+            ("GET", "/plugins"),
+            ("GET", "/distribution/a/b/json"),
+            ("GET", "/system/df"),
+            ("POST", "/auth"),
+            ("POST", "/session"),
+        ] {
+            let answer = found(method, path);
+            assert!(answer.starts_with("NotImplemented "), "{method} {path}: {answer}");
+        }
+        for path in ["/swarm", "/services/x", "/nodes", "/tasks", "/secrets/create", "/configs"] {
+            let answer = found("GET", path);
+            assert!(
+                answer.starts_with("Unavailable This node is not a swarm manager."),
+                "{answer}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_served_route_is_hidden_by_an_unserved_one() {
+        for route in ROUTES {
+            let path = route.pattern.replace("{name}", "some/name");
+            assert!(matches!(find(route.method, &path), Found::Served(..)), "{path}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The daemon dies after each named step of what it does; the next one finds every promise kept
+//! and nothing half-made.
+//!
+//! `SKIFF_DIE_AFTER=step` kills it right after that step, without any clean-up.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::harness::{Daemon, Setup, Tar, Wire, busybox_tar, wait_for};
+
+/// All steps that the source names.
+fn all_steps() -> BTreeSet<String> {
+    fn search(dir: &Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                search(&path, found);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let names =
+                text.split("step::done(\"").skip(1).filter_map(|rest| rest.split('"').next());
+            found.extend(names.map(str::to_owned));
+        }
+    }
+    let mut found = BTreeSet::new();
+    search(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    found
+}
+
+/// Steps by what is going on when they are passed.
+fn steps(of: &str) -> Vec<String> {
+    let steps: Vec<String> = all_steps().into_iter().filter(|s| s.starts_with(of)).collect();
+    assert!(!steps.is_empty(), "no step of {of} is named");
+    steps
+}
+
+/// Asks, and takes it that the daemon dies instead of answering: the status, if there was one.
+fn ask(d: &Daemon, method: &str, path: &str, kind: &str, body: &[u8]) -> Option<u16> {
+    use std::io::{Read, Write};
+    let mut wire = Wire::connect(&d.socket()).ok()?;
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    wire.stream.write_all(head.as_bytes()).ok()?;
+    wire.stream.write_all(body).ok()?;
+    let mut answer = Vec::new();
+    wire.stream.read_to_end(&mut answer).ok()?;
+    String::from_utf8_lossy(&answer).split(' ').nth(1)?.parse().ok()
+}
+
+fn post(d: &Daemon, path: &str) -> Option<u16> {
+    ask(d, "POST", path, "application/json", b"")
+}
+
+/// A daemon that will die after `step`; with the fixture image, and `x` created, when `made`.
+fn doomed(step: &str, command: &[&str]) -> (Daemon, String) {
+    let mut d = Daemon::start();
+    let id = if command.is_empty() {
+        String::new()
+    } else {
+        d.create(&json!({"Image": "busybox", "Cmd": command}))
+    };
+    d.kill9();
+    d.set_env("SKIFF_DIE_AFTER", step);
+    // It may die as it starts, when adopting passes the step.
+    d.try_start();
+    (d, id)
+}
+
+/// The daemon must have died of `step`; the next one starts and is well.
+#[track_caller]
+fn revive(d: &mut Daemon, step: &str) {
+    let died = wait_for(crate::harness::SOON, || d.ended());
+    assert!(died, "{step} was never passed");
+    d.clear_env();
+    d.restart();
+    assert_eq!(d.ok(["run", "--rm", "busybox", "echo", "well"]), "well", "after {step}");
+}
+
+#[test]
+fn create() {
+    for step in steps("create") {
+        let (mut d, _) = doomed(&step, &[]);
+        let body = json!({"Image": "busybox", "Cmd": ["echo", "x"]}).to_string();
+        let answer =
+            ask(&d, "POST", "/containers/create?name=x", "application/json", body.as_bytes());
+        revive(&mut d, &step);
+        let there = d.api("GET", "/containers/x/json").status == 200;
+        assert!(there || answer != Some(201), "{step}: promised and gone");
+        if there {
+            assert_eq!(d.cli(["start", "-a", "x"]).output().stdout, "x\n", "{step}");
+        } else {
+            // The name is free again.
+            d.ok(["create", "--name", "x", "busybox", "true"]);
+        }
+        d.assert_nothing_left_behind();
+    }
+}
+
+#[test]
+fn start() {
+    for step in steps("start") {
+        let (mut d, id) = doomed(&step, &["sh", "-c", "echo ran; sleep 1000"]);
+        post(&d, &format!("/containers/{id}/start"));
+        revive(&mut d, &step);
+        let state = d.status(&id);
+        assert!(["created", "running", "exited"].contains(&state.as_str()), "{step}: {state}");
+        if state == "running" {
+            d.ok(["stop", "-t", "0", &id]);
+            assert_eq!(d.inspect(&id)["State"]["ExitCode"], 137, "{step}");
+        }
+        d.ok(["start", &id]);
+        assert_eq!(d.status(&id), "running", "{step}");
+        d.assert_nothing_left_behind();
+    }
+}
+
+#[test]
+fn exit() {
+    for step in steps("exit") {
+        let (mut d, id) = doomed(&step, &["sh", "-c", "echo ran; exit 7"]);
+        post(&d, &format!("/containers/{id}/start"));
+        revive(&mut d, &step);
+        d.wait_status(&id, "exited");
+        assert_eq!(d.inspect(&id)["State"]["ExitCode"], 7, "{step}");
+        assert_eq!(d.ok(["logs", &id]), "ran", "{step}");
+        d.assert_nothing_left_behind();
+    }
+}
+
+#[test]
+fn remove() {
+    for step in steps("remove") {
+        let (mut d, id) = doomed(&step, &["true"]);
+        let answer =
+            ask(&d, "DELETE", &format!("/containers/{id}?force=1"), "application/json", b"");
+        revive(&mut d, &step);
+        let there = d.api("GET", &format!("/containers/{id}/json")).status == 200;
+        assert!(!there || answer != Some(204), "{step}: promised to be gone");
+        if there {
+            d.ok(["rm", &id]);
+        }
+        d.assert_nothing_left_behind();
+    }
+}
+
+#[test]
+fn stop_and_kill_of_a_running_one() {
+    for step in steps("exit").into_iter().chain(steps("remove")) {
+        let mut d = Daemon::start();
+        let id = d.ok(["run", "-d", "busybox", "sleep", "1000"]);
+        d.kill9();
+        d.set_env("SKIFF_DIE_AFTER", &step);
+        d.try_start();
+        ask(&d, "DELETE", &format!("/containers/{id}?force=1"), "application/json", b"");
+        revive(&mut d, &step);
+        let status = d.api("GET", &format!("/containers/{id}/json")).status;
+        assert!(matches!(status, 200 | 404), "{step}: {status}");
+        d.assert_nothing_left_behind();
+    }
+}
+
+#[test]
+fn import_tag_and_untag() {
+    for step in steps("import").into_iter().chain(steps("tag")).chain(steps("rmi")) {
+        let (mut d, _) = doomed(&step, &[]);
+        let tar = Tar::busybox().file("marker", 0o644, step.as_bytes()).bytes();
+        let imported =
+            ask(&d, "POST", "/images/create?fromSrc=-&repo=new", "application/x-tar", &tar);
+        let tagged = post(&d, "/images/busybox/tag?repo=other&tag=v1");
+        let removed = ask(&d, "DELETE", "/images/other:v1", "application/json", b"");
+        revive(&mut d, &step);
+        let there = |name: &str| d.api("GET", &format!("/images/{name}/json")).status == 200;
+        // The head of an import is 200 before its end: that alone promises nothing.
+        if tagged.is_some() {
+            assert!(imported.is_some() && there("new"), "{step}: an import that was over is gone");
+        }
+        if removed == Some(200) {
+            assert!(!there("other:v1"), "{step}: promised to be gone");
+        } else if removed.is_none() && tagged == Some(201) && !step.starts_with("rmi") {
+            assert!(there("other:v1"), "{step}: promised and gone");
+        }
+        // Every listed image runs.
+        let listed = d.ok(["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+        for name in listed.lines() {
+            assert_eq!(d.ok(["run", "--rm", name, "echo", "x"]), "x", "{step}: {name}");
+        }
+        d.import("new", &tar);
+        assert_eq!(d.ok(["run", "--rm", "new", "cat", "/marker"]), step);
+        d.assert_nothing_left_behind();
+    }
+}
+
+#[test]
+fn every_step_is_covered() {
+    let prefixes = ["create", "start", "exit", "remove", "import", "tag", "rmi"];
+    let all = all_steps();
+    let open: Vec<&String> =
+        all.iter().filter(|s| !prefixes.iter().any(|p| s.starts_with(p))).collect();
+    assert!(open.is_empty(), "no crash test for {open:?}");
+}
+
+/// Not at a step but at any moment: killed while it imports, again and again.
+#[test]
+fn import_killed_at_random_moments() {
+    let mut d = Setup::new().no_image().start();
+    for round in 0..crate::harness::count(6, 100) {
+        let socket = d.socket();
+        let writer = std::thread::spawn(move || {
+            use std::io::Write;
+            let Ok(mut wire) = Wire::connect(&socket) else { return };
+            let tar = busybox_tar();
+            let head = format!(
+                "POST /images/create?fromSrc=-&repo=r HTTP/1.1\r\nHost: t\r\nContent-Type: application/x-tar\r\nContent-Length: {}\r\n\r\n",
+                tar.len()
+            );
+            // The daemon dies in the middle of it.
+            drop(wire.stream.write_all(head.as_bytes()).and_then(|()| wire.stream.write_all(tar)));
+        });
+        std::thread::sleep(std::time::Duration::from_millis((round as u64 * 7) % 60));
+        d.restart();
+        writer.join().unwrap();
+        for name in d.ok(["images", "--format", "{{.Repository}}:{{.Tag}}"]).lines() {
+            assert_eq!(d.ok(["run", "--rm", name, "echo", "x"]), "x");
+        }
+    }
+    d.assert_nothing_left_behind();
+}

@@ -1,0 +1,249 @@
+//! The daemon dies and comes back; the containers notice nothing.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::harness::{Daemon, SOON, count, wait_until};
+
+/// Prints numbered lines to both streams until it is told to end, then exits with `code`.
+fn chatter(code: usize) -> String {
+    format!(
+        "trap 'echo end; exit {code}' TERM; i=0; \
+         while :; do echo out $i; echo err $i >&2; i=$((i+1)); [ $((i%20)) = 0 ] && sleep 0.02; done"
+    )
+}
+
+#[track_caller]
+fn assert_consecutive(text: &str, word: &str) -> usize {
+    let mut next = 0;
+    for line in text.lines().filter(|l| l.starts_with(word)) {
+        assert_eq!(line, format!("{word} {next}"), "a line is missing or doubled");
+        next += 1;
+    }
+    next
+}
+
+#[test]
+fn containers_run_on_and_are_adopted() {
+    let mut d = Daemon::start();
+    d.ok([
+        "run",
+        "-d",
+        "-i",
+        "--name",
+        "cat",
+        "busybox",
+        "sh",
+        "-c",
+        "while read l; do echo got $l; done; exit 9",
+    ]);
+    d.ok(["run", "-d", "--name", "sleeper", "busybox", "sleep", "1000"]);
+    d.ok(["run", "-d", "--name", "short", "busybox", "sh", "-c", "sleep 0.3; echo late; exit 5"]);
+    d.ok(["create", "--name", "never", "busybox", "true"]);
+    let pid = d.inspect("sleeper")["State"]["Pid"].clone();
+    d.kill9();
+    // This one ends while nobody watches.
+    std::thread::sleep(Duration::from_millis(600));
+    d.restart();
+    assert_eq!(d.status("short"), "exited");
+    assert_eq!(d.inspect("short")["State"]["ExitCode"], 5);
+    assert_eq!(d.ok(["logs", "short"]), "late");
+    assert_eq!(d.ok(["wait", "short"]), "5");
+    assert_eq!(d.inspect("sleeper")["State"]["Pid"], pid);
+    assert_eq!(d.status("never"), "created");
+
+    // attach, logs, wait, stop work at once.
+    let mut attached = d.cli(["attach", "cat"]).spawn();
+    wait_until("the attached program answers", || {
+        attached.write("x\n");
+        attached.stdout.wait(Duration::from_millis(100), |bytes, _| bytes.starts_with(b"got x\n"))
+    });
+    let mut wait = d.cli(["wait", "cat"]).spawn();
+    let mut follow = d.cli(["logs", "-f", "cat"]).spawn();
+    follow.expect("got x");
+    d.ok(["stop", "-t", "1", "cat"]);
+    assert_eq!(wait.wait(SOON).stdout, "137\n");
+    assert!(follow.wait(SOON).stdout.starts_with("got x\n"));
+    assert_eq!(attached.wait(SOON).code, 137);
+    d.ok(["stop", "-t", "0", "sleeper"]);
+    assert_eq!(d.inspect("sleeper")["State"]["ExitCode"], 137);
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn a_polite_end_leaves_containers_running_too() {
+    let mut d = Daemon::start();
+    d.ok(["run", "-d", "--name", "x", "busybox", "sh", "-c", &chatter(3)]);
+    assert_eq!(d.terminate(), 0);
+    assert!(!d.dir().join("pid").exists(), "the pid file is still there");
+    d.restart();
+    assert_eq!(d.status("x"), "running");
+    d.ok(["stop", "x"]);
+    assert_eq!(d.inspect("x")["State"]["ExitCode"], 3);
+    assert!(assert_consecutive(&d.cli(["logs", "x"]).output().stdout, "out") > 0);
+    d.assert_nothing_left_behind();
+}
+
+/// Kills the daemon at a random moment while chatty containers run, again and again.
+#[test]
+fn no_line_is_missing_or_double_after_kills() {
+    let mut d = Daemon::start();
+    let containers = count(4, 20);
+    for i in 0..containers {
+        let name = format!("c{i}");
+        let args =
+            ["run", "-d", "--name", &name, "--log-opt", "max-size=1g", "busybox", "sh", "-c"];
+        let script = chatter(i + 1);
+        d.ok(args.into_iter().chain([script.as_str()]));
+    }
+    for round in 0..count(4, 50) {
+        let pause = (round * 7919 + 13) % 97;
+        std::thread::sleep(Duration::from_millis(pause as u64));
+        d.kill9();
+        std::thread::sleep(Duration::from_millis((pause % 11) as u64));
+        d.restart();
+        let running = d.ok(["ps", "-q"]).lines().count();
+        assert_eq!(running, containers, "round {round}");
+        // One of them is replaced each time, some kills later.
+        if round % 2 == 1 {
+            let name = format!("c{}", round % containers);
+            d.ok(["restart", "-t", "5", &name]);
+        }
+    }
+    for i in 0..containers {
+        let name = format!("c{i}");
+        d.ok(["stop", &name]);
+        assert_eq!(d.inspect(&name)["State"]["ExitCode"], json!(i + 1));
+        let out = d.cli(["logs", &name]).limit(10 * SOON).output();
+        // A restarted one counts from 0 again: each run by itself.
+        let mut runs = out.stdout.split("end\n").filter(|run| !run.is_empty());
+        assert!(runs.by_ref().map(|run| assert_consecutive(run, "out")).sum::<usize>() > 0);
+        for run in out.stderr.split("err 0\n").skip(1) {
+            let text = format!("err 0\n{run}");
+            assert_consecutive(&text, "err");
+        }
+    }
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn a_dead_monitor_ends_its_container() {
+    let mut d = Daemon::start();
+    let id = d.ok(["run", "-d", "--name", "x", "busybox", "sleep", "1000"]);
+    let monitor = || {
+        std::fs::read_dir("/proc").unwrap().flatten().find_map(|e| {
+            let pid: i32 = e.file_name().to_str()?.parse().ok()?;
+            let line = std::fs::read(e.path().join("cmdline")).ok()?;
+            let line = String::from_utf8_lossy(&line);
+            (line.contains("skiff-monitor") && line.contains(&id)).then_some(pid)
+        })
+    };
+    let Some(pid) = monitor() else { panic!("no monitor names {id} in its command line") };
+    crate::harness::send_signal(pid, libc::SIGKILL);
+    d.wait_status("x", "exited");
+    d.ok(["start", "x"]);
+    assert_eq!(d.status("x"), "running");
+    // And while the daemon is away.
+    let pid = monitor().unwrap();
+    d.kill9();
+    crate::harness::send_signal(pid, libc::SIGKILL);
+    d.restart();
+    d.wait_status("x", "exited");
+    d.ok(["start", "x"]);
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn a_second_daemon_on_the_same_root_is_refused() {
+    let d = Daemon::start();
+    let root = d.root();
+    let other = d.dir().join("other.sock");
+    let host = format!("unix://{}", other.display());
+    let pid = d.dir().join("other.pid");
+    let run = d.dir().join("other-run");
+    let args = [
+        "-d",
+        "-g",
+        root.to_str().unwrap(),
+        "-H",
+        &host,
+        "-p",
+        pid.to_str().unwrap(),
+        "--exec-root",
+        run.to_str().unwrap(),
+    ];
+    let out = crate::harness::Cli::new(crate::harness::SKIFF).args(args).output();
+    assert_ne!(out.code, 0);
+    assert!(!out.stderr.is_empty());
+    assert_eq!(d.ok(["run", "--rm", "busybox", "echo", "x"]), "x");
+}
+
+#[test]
+fn idle_means_idle() {
+    let d = Daemon::start();
+    for _ in 0..3 {
+        d.ok(["run", "-d", "busybox", "sleep", "1000"]);
+    }
+    let seconds = count(3, 60) as u64;
+    let switches = || -> u64 {
+        let monitors = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| {
+            let pid: i32 = e.file_name().to_str()?.parse().ok()?;
+            let line = std::fs::read(e.path().join("cmdline")).ok()?;
+            let dir = d.dir().to_str().unwrap();
+            let line = String::from_utf8_lossy(&line).into_owned();
+            (line.contains("skiff-monitor") && line.contains(dir)).then_some(pid)
+        });
+        let all: Vec<i32> = monitors.chain([d.pid()]).collect();
+        assert!(all.len() >= 4, "the monitors were not found");
+        all.iter()
+            .flat_map(|pid| std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten())
+            .filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok())
+            .flat_map(|status| {
+                let lines = status.lines().filter(|l| l.contains("ctxt_switches"));
+                lines
+                    .map(|l| l.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap())
+                    .collect::<Vec<_>>()
+            })
+            .sum()
+    };
+    // Whoever is still busy with the last request ends first.
+    let mut before = switches();
+    wait_until("it settles", || {
+        std::thread::sleep(Duration::from_millis(300));
+        let now = switches();
+        let still = now == before;
+        before = now;
+        still
+    });
+    let began = Instant::now();
+    std::thread::sleep(Duration::from_secs(seconds));
+    assert_eq!(switches() - before, 0, "woke up within {:?}", began.elapsed());
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn memory_and_descriptors_stay_flat() {
+    let d = Daemon::start();
+    let round = || {
+        let out = d.cli(["run", "--rm", "-i", "busybox", "cat"]).stdin("x").output();
+        assert_eq!(out.stdout, "x");
+        d.cli(["run", "--rm", "busybox", "no-such-program"]).output();
+        d.ok(["ps", "-a"]);
+    };
+    let resident = || -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", d.pid())).unwrap();
+        let line = text.lines().find(|l| l.starts_with("Anonymous")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    for _ in 0..10 {
+        round();
+    }
+    let before = resident();
+    for _ in 0..count(30, 1000) {
+        round();
+    }
+    let after = resident();
+    assert!(after <= before + before / 4 + 200, "{before} KB became {after} KB");
+    d.assert_nothing_left_behind();
+}
