@@ -89,6 +89,5 @@ fn layers() {
         }
     });
     assert_eq!(fs::read(outside.join("keep")).unwrap(), b"kept");
-    drop(store);
     fs::remove_dir_all(&top).unwrap();
 }
