@@ -6,7 +6,6 @@
 
 mod attach;
 mod call;
-mod changes;
 mod containers;
 mod guard;
 mod images;

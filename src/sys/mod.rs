@@ -10,6 +10,7 @@
 pub mod caps;
 pub mod fs;
 pub mod host;
+pub mod lock;
 pub mod memory;
 pub mod mount;
 pub mod node;
