@@ -6,16 +6,32 @@
 //!   synced and renamed into place; then the image config; then the reference.
 //! - Everything in a tar, a config or a reference is hostile.
 //! - Knows no container and no REST.
+//!
+//! An import passes, in this order: `ingest` (threads, hash), `decompress`, `tarball` (with
+//! `header`), `unpack` (files) and `recipe` (what gives the tar back), `layers` (the directory
+//! gets its name), `config`, `references`. `store` ties them together; `remove` undoes.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod config;
+mod copy;
+mod decompress;
+mod header;
+mod ingest;
+mod layers;
+mod recipe;
+mod references;
+mod remove;
+mod rootfs;
+mod store;
+mod tarball;
+#[cfg(test)]
+mod tests;
+mod unpack;
 
-use crate::base::{Digest, Id, Result, Timestamp};
+use std::path::PathBuf;
+
+use crate::base::{Digest, Timestamp};
 use crate::model::{Reference, RunConfig};
-
-/// The store of images and layers below the data root.
-pub struct Store {}
+pub use store::Store;
 
 /// How root file systems are made on this host; found once, at open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +122,7 @@ pub enum Plan {
     Overlay {
         /// Directory that lower names are relative to.
         lower_base: PathBuf,
-        /// Topmost first; ends with the init layer shared by all.
+        /// Topmost first; begins with the init layer shared by all.
         lowers: Vec<String>,
         /// Mount options known to this kernel.
         options: String,
@@ -114,121 +130,4 @@ pub enum Plan {
     /// Copy these directories, base first, applying whiteouts; `engine` asks
     /// [`Store::copy_rootfs`] to do so.
     Copy,
-}
-
-impl Store {
-    /// Opens the store below `root`, sweeps what a crash left, quarantines what is damaged.
-    ///
-    /// # Errors
-    /// When the directories cannot be made or read. One bad object never fails the whole.
-    pub fn open(_root: &Path) -> Result<Store> {
-        todo!()
-    }
-
-    /// How root file systems are made here, and a sentence why when it is not overlayfs.
-    pub fn driver(&self) -> (Driver, Option<String>) {
-        todo!()
-    }
-
-    /// Makes a one-layer image of a tar: plain, gzip, bzip2, xz or zstd. Durable on return.
-    /// `arrived` is told the bytes read so far.
-    ///
-    /// # Errors
-    /// When the tar is short, damaged, hostile, or the disk is full; nothing is left then.
-    pub fn import(
-        &self,
-        _tar: &mut dyn Read,
-        _spec: &ImportSpec,
-        _arrived: &dyn Fn(u64),
-    ) -> Result<Arc<Image>> {
-        todo!()
-    }
-
-    /// The image that `name` means: an id or unique prefix, with or without `sha256:`, or a
-    /// reference (tag `latest` when none is given).
-    pub fn find(&self, _name: &str) -> Option<Arc<Image>> {
-        todo!()
-    }
-
-    /// Like [`Store::find`].
-    ///
-    /// # Errors
-    /// `No such image: NAME:latest`, in Docker's words.
-    pub fn get(&self, _name: &str) -> Result<Arc<Image>> {
-        todo!()
-    }
-
-    /// The image with this id.
-    pub fn by_id(&self, _id: &Digest) -> Option<Arc<Image>> {
-        todo!()
-    }
-
-    /// All images, newest first.
-    pub fn list(&self) -> Vec<Arc<Image>> {
-        todo!()
-    }
-
-    /// `repo:tag` names of an image, sorted.
-    pub fn names(&self, _id: &Digest) -> Vec<String> {
-        todo!()
-    }
-
-    /// Names an image; an existing name is moved. Durable on return.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn tag(&self, _id: &Digest, _reference: &Reference) -> Result<()> {
-        todo!()
-    }
-
-    /// Removes `name` as `rmi` does: a reference is untagged; the image goes with its last name,
-    /// or by id. `in_use` tells the container that keeps an image (its short id, and whether it
-    /// runs); `force` removes several names by id and images of stopped containers.
-    ///
-    /// # Errors
-    /// `Conflict` in Docker's words.
-    pub fn remove(
-        &self,
-        _name: &str,
-        _force: bool,
-        _prune_parents: bool,
-        _in_use: &dyn Fn(&Digest) -> Option<(String, bool)>,
-    ) -> Result<Vec<Removed>> {
-        todo!()
-    }
-
-    /// The config of an image, byte for byte.
-    ///
-    /// # Errors
-    /// When it is gone or unreadable.
-    pub fn config_bytes(&self, _id: &Digest) -> Result<Vec<u8>> {
-        todo!()
-    }
-
-    /// How to mount the root file system of `image`.
-    ///
-    /// # Errors
-    /// When a layer is missing, or there are more than the kernel can stack.
-    pub fn plan(&self, _image: &Digest) -> Result<Plan> {
-        todo!()
-    }
-
-    /// Copies the whole root file system of `image` to `target`, which must not exist.
-    ///
-    /// # Errors
-    /// Those of the disk; `target` is then removed.
-    pub fn copy_rootfs(&self, _image: &Digest, _target: &Path) -> Result<()> {
-        todo!()
-    }
-
-    /// Keeps the image of container `container` from being removed while a root is used.
-    /// In memory only; `engine` pins anew after a restart.
-    pub fn pin(&self, _image: &Digest, _container: &Id) {
-        todo!()
-    }
-
-    /// Bytes on disk of all layers.
-    pub fn layers_size(&self) -> u64 {
-        todo!()
-    }
 }

@@ -21,41 +21,7 @@ pub struct Created {
     pub warnings: Vec<String>,
 }
 
-/// What this host can limit.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Support {
-    /// `1` (also for a hybrid) or `2`.
-    pub version: u8,
-    /// Memory.
-    pub memory: bool,
-    /// Swap.
-    pub swap: bool,
-    /// CPU shares and quota.
-    pub cpu: bool,
-    /// Sets of processors.
-    pub cpuset: bool,
-    /// Number of processes.
-    pub pids: bool,
-    /// Access to devices.
-    pub devices: bool,
-}
-
 impl Cgroups {
-    /// What this host can limit.
-    pub fn support(&self) -> Support {
-        todo!()
-    }
-
-    /// Containers that have cgroups here, whoever made them; for the clean-up at start.
-    pub fn ids(&self) -> Vec<Id> {
-        todo!()
-    }
-
-    /// Host pids of all processes in the cgroups of container `id`.
-    pub fn pids(&self, _id: &Id) -> Vec<i32> {
-        todo!()
-    }
-
     /// Looks at /proc/mounts and /proc/self/cgroup. Never fails: what is missing is in `info`.
     pub fn detect() -> Cgroups {
         todo!()

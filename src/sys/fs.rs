@@ -40,7 +40,7 @@ pub fn openat2(
     // Without O_LARGEFILE a 32-bit system refuses files of 2 GiB and more; with O_PATH, openat2
     // refuses that flag.
     let large = if flags & libc::O_PATH == 0 { libc::O_LARGEFILE } else { 0 };
-    how.flags = u64::from((flags | large | libc::O_CLOEXEC).cast_unsigned());
+    how.flags = u64::from(u32::from_ne_bytes((flags | large | libc::O_CLOEXEC).to_ne_bytes()));
     how.mode = u64::from(mode);
     how.resolve = resolve;
     for _ in 0..16 {

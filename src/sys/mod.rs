@@ -10,7 +10,6 @@
 pub mod caps;
 pub mod fs;
 pub mod host;
-pub mod lock;
 pub mod memory;
 pub mod mount;
 pub mod node;

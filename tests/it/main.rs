@@ -16,7 +16,6 @@ mod harness;
 mod clients;
 mod concurrency;
 mod crash;
-mod golden;
 mod http;
 mod images;
 mod inside;

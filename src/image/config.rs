@@ -1,0 +1,426 @@
+//! An image's config: the OCI image configuration, as Docker writes it, too.
+//!
+//! - Its bytes are the image: they are kept as they came, and their digest is the id.
+//! - Read with tolerance: `null` is absent, unknown fields are ignored, a time that does not
+//!   parse is none. What is needed to run it (layers) must be right.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{History, Image, Layer};
+use crate::base::{Context, Digest, Error, Result, Timestamp};
+use crate::model::config::{Healthcheck, RunConfig};
+
+/// Largest config in bytes; the registries' own limit for manifests.
+pub(super) const MAX_BYTES: u64 = 4 << 20;
+/// Most layers: the kernel stacks 500.
+pub(super) const MAX_LAYERS: usize = 500;
+
+/// The file. Fields in the order in which Docker writes them.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+struct File {
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    author: String,
+    #[serde(deserialize_with = "nullable")]
+    architecture: String,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    variant: String,
+    #[serde(deserialize_with = "lenient")]
+    created: Option<Timestamp>,
+    #[serde(deserialize_with = "nullable")]
+    os: String,
+    #[serde(deserialize_with = "nullable")]
+    config: Run,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    comment: String,
+    #[serde(deserialize_with = "nullable")]
+    history: Vec<HistoryEntry>,
+    rootfs: RootFs,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+struct RootFs {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default, deserialize_with = "nullable")]
+    diff_ids: Vec<Digest>,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+struct HistoryEntry {
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    created: Option<Timestamp>,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    created_by: String,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    author: String,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    comment: String,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
+    empty_layer: bool,
+}
+
+/// The `config` object.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+struct Run {
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    hostname: String,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    domainname: String,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    user: String,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
+    attach_stdin: bool,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
+    attach_stdout: bool,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
+    attach_stderr: bool,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    exposed_ports: BTreeMap<String, Empty>,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
+    tty: bool,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
+    open_stdin: bool,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
+    stdin_once: bool,
+    #[serde(deserialize_with = "nullable")]
+    env: Vec<String>,
+    #[serde(deserialize_with = "words", skip_serializing_if = "Option::is_none")]
+    cmd: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    healthcheck: Option<Health>,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    image: String,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    volumes: BTreeMap<String, Empty>,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    working_dir: String,
+    #[serde(deserialize_with = "words", skip_serializing_if = "Option::is_none")]
+    entrypoint: Option<Vec<String>>,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
+    network_disabled: bool,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    on_build: Vec<String>,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
+    stop_signal: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_timeout: Option<i64>,
+    #[serde(deserialize_with = "words", skip_serializing_if = "Option::is_none")]
+    shell: Option<Vec<String>>,
+}
+
+/// `{}`, where the key alone counts; whatever is in it is ignored.
+#[derive(Default)]
+struct Empty;
+
+impl Serialize for Empty {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde::ser::SerializeMap::end(serializer.serialize_map(Some(0))?)
+    }
+}
+
+impl<'de> Deserialize<'de> for Empty {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Empty, D::Error> {
+        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Empty)
+    }
+}
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default, rename_all = "PascalCase")]
+struct Health {
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
+    test: Vec<String>,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
+    interval: i64,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
+    timeout: i64,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
+    start_period: i64,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
+    start_interval: i64,
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
+    retries: i64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde wants it so.
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(value: &i64) -> bool {
+    *value == 0
+}
+
+/// `null` is the default.
+fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// What does not parse as a time is none.
+fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.and_then(|text| Timestamp::parse_rfc3339(&text)))
+}
+
+/// A list of words, or, as old programs wrote it, one word alone.
+fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Words {
+        Many(Vec<String>),
+        One(String),
+    }
+    Ok(Option::<Words>::deserialize(deserializer)?.map(|words| match words {
+        Words::Many(words) => words,
+        Words::One(word) => vec![word],
+    }))
+}
+
+/// What a new image is made of.
+pub(super) struct Draft<'a> {
+    pub(super) config: &'a RunConfig,
+    pub(super) platform: &'a str,
+    pub(super) author: &'a str,
+    pub(super) created: Timestamp,
+    /// Of the image below, base first; the new layer's entry comes last.
+    pub(super) history: Vec<History>,
+    pub(super) diff_ids: Vec<Digest>,
+}
+
+impl Draft<'_> {
+    /// The config's bytes.
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut platform = self.platform.split('/').map(str::to_owned);
+        let os = platform.next().unwrap_or_default();
+        let architecture = platform.next().unwrap_or_default();
+        let history = self.history.iter().map(|entry| HistoryEntry {
+            created: entry.created,
+            created_by: entry.created_by.clone(),
+            author: String::new(),
+            comment: entry.comment.clone(),
+            empty_layer: entry.empty_layer,
+        });
+        let file = File {
+            author: self.author.to_owned(),
+            architecture,
+            variant: platform.next().unwrap_or_default(),
+            created: Some(self.created),
+            os,
+            config: Run::from(self.config),
+            comment: String::new(),
+            history: history.collect(),
+            rootfs: RootFs { kind: "layers".into(), diff_ids: self.diff_ids.clone() },
+        };
+        Ok(serde_json::to_vec(&file).map_err(std::io::Error::from)?)
+    }
+}
+
+/// Parses a config; `size_of` tells the size of a layer that is here.
+pub(super) fn parse(bytes: &[u8]) -> Result<Image> {
+    let file: File = serde_json::from_slice(bytes)
+        .map_err(std::io::Error::from)
+        .context(|| "parse image config".into())?;
+    let File { author, architecture, variant, created, os, config, comment, history, rootfs } =
+        file;
+    if rootfs.kind != "layers" || rootfs.diff_ids.len() > MAX_LAYERS {
+        return Err(Error::bad_parameter("image config names no layers, or more than 500"));
+    }
+    let history: Vec<History> = history.into_iter().map(History::from).collect();
+    let newest = history.last().map(|entry| entry.comment.clone()).unwrap_or_default();
+    Ok(Image {
+        id: Digest::of(bytes),
+        parent: None,
+        created,
+        author,
+        comment: if newest.is_empty() { comment } else { newest },
+        architecture,
+        variant,
+        os,
+        config: config.into(),
+        layers: rootfs.diff_ids.iter().map(|id| Layer { diff_id: *id, size: 0 }).collect(),
+        history,
+        size: 0,
+    })
+}
+
+/// `os/architecture[/variant]` of this host.
+pub(super) fn host_platform() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "linux/amd64",
+        "aarch64" => "linux/arm64",
+        "arm" => "linux/arm/v7",
+        "x86" => "linux/386",
+        other => other,
+    }
+}
+
+impl From<HistoryEntry> for History {
+    fn from(entry: HistoryEntry) -> History {
+        let HistoryEntry { created, created_by, author: _, comment, empty_layer } = entry;
+        History { created, created_by, comment, empty_layer }
+    }
+}
+
+impl From<&RunConfig> for Run {
+    fn from(config: &RunConfig) -> Run {
+        let keys = |keys: &BTreeSet<String>| keys.iter().map(|key| (key.clone(), Empty)).collect();
+        let ports = config.exposed_ports.iter().map(|port| (port.to_string(), Empty));
+        Run {
+            hostname: config.hostname.clone(),
+            domainname: config.domainname.clone(),
+            user: config.user.clone(),
+            attach_stdin: config.attach_stdin,
+            attach_stdout: config.attach_stdout,
+            attach_stderr: config.attach_stderr,
+            exposed_ports: ports.collect(),
+            tty: config.tty,
+            open_stdin: config.open_stdin,
+            stdin_once: config.stdin_once,
+            env: config.env.clone(),
+            cmd: config.cmd.clone(),
+            healthcheck: config.healthcheck.as_ref().map(Health::from),
+            image: config.image.clone(),
+            volumes: keys(&config.volumes),
+            working_dir: config.working_dir.clone(),
+            entrypoint: config.entrypoint.clone(),
+            network_disabled: config.network_disabled,
+            on_build: config.on_build.clone(),
+            labels: config.labels.clone(),
+            stop_signal: config.stop_signal.clone(),
+            stop_timeout: config.stop_timeout,
+            shell: config.shell.clone(),
+        }
+    }
+}
+
+impl From<Run> for RunConfig {
+    fn from(run: Run) -> RunConfig {
+        RunConfig {
+            hostname: run.hostname,
+            domainname: run.domainname,
+            user: run.user,
+            attach_stdin: run.attach_stdin,
+            attach_stdout: run.attach_stdout,
+            attach_stderr: run.attach_stderr,
+            tty: run.tty,
+            open_stdin: run.open_stdin,
+            stdin_once: run.stdin_once,
+            env: run.env,
+            cmd: run.cmd,
+            entrypoint: run.entrypoint,
+            image: run.image,
+            volumes: run.volumes.into_keys().collect(),
+            working_dir: run.working_dir,
+            // A port that does not parse is documentation for people; it publishes nothing.
+            exposed_ports: run.exposed_ports.keys().filter_map(|port| port.parse().ok()).collect(),
+            labels: run.labels,
+            stop_signal: run.stop_signal,
+            stop_timeout: run.stop_timeout,
+            healthcheck: run.healthcheck.map(Healthcheck::from),
+            network_disabled: run.network_disabled,
+            shell: run.shell,
+            on_build: run.on_build,
+        }
+    }
+}
+
+impl From<&Healthcheck> for Health {
+    fn from(check: &Healthcheck) -> Health {
+        Health {
+            test: check.test.clone(),
+            interval: check.interval,
+            timeout: check.timeout,
+            start_period: check.start_period,
+            start_interval: check.start_interval,
+            retries: check.retries,
+        }
+    }
+}
+
+impl From<Health> for Healthcheck {
+    fn from(check: Health) -> Healthcheck {
+        let Health { test, interval, timeout, start_period, start_interval, retries } = check;
+        Healthcheck { test, interval, timeout, start_period, start_interval, retries }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_made_by_docker_is_understood() {
+        let bytes = br#"{"architecture":"amd64","config":{"Hostname":"","Domainname":"","User":"",
+            "AttachStdin":false,"ExposedPorts":{"80/tcp":{},"odd":{}},"Tty":false,
+            "Env":["PATH=/bin"],"Cmd":["sh"],"Image":"sha256:aa","Volumes":null,"WorkingDir":"",
+            "Entrypoint":null,"OnBuild":null,"Labels":null,"ArgsEscaped":true},
+            "container":"abc","container_config":{"Env":7},"created":"2023-05-18T22:34:17Z",
+            "docker_version":"20.10.23",
+            "history":[{"created":"odd","created_by":"/bin/sh -c #(nop) ADD"},
+            {"created":"2023-05-18T22:34:17Z","created_by":"CMD","empty_layer":true}],
+            "os":"linux","rootfs":{"type":"layers","diff_ids":[
+            "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]}}"#;
+        let image = parse(bytes).unwrap();
+        assert_eq!(image.id, Digest::of(bytes));
+        assert_eq!(image.config.cmd.as_deref(), Some(&["sh".to_owned()][..]));
+        assert_eq!(image.config.entrypoint, None);
+        assert_eq!(image.config.exposed_ports.len(), 1);
+        assert_eq!((image.layers.len(), image.history.len()), (1, 2));
+        assert_eq!(image.history[0].created, None);
+        assert!(image.history[1].empty_layer);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let config = RunConfig {
+            cmd: Some(vec!["sh".into()]),
+            env: vec!["A=b".into()],
+            volumes: ["/data".to_owned()].into(),
+            exposed_ports: ["53/udp".parse().unwrap()].into(),
+            healthcheck: Some(Healthcheck { retries: 3, ..Healthcheck::default() }),
+            ..RunConfig::default()
+        };
+        let entry = History {
+            created: None,
+            created_by: String::new(),
+            comment: "Imported from -".into(),
+            empty_layer: false,
+        };
+        let draft = Draft {
+            config: &config,
+            platform: "linux/arm/v7",
+            author: "me",
+            created: Timestamp { seconds: 1, nanos: 0 },
+            history: vec![entry],
+            diff_ids: vec![Digest::of(b"")],
+        };
+        let image = parse(&draft.to_bytes().unwrap()).unwrap();
+        assert_eq!(image.config, config);
+        assert_eq!((image.architecture.as_str(), image.variant.as_str()), ("arm", "v7"));
+        assert_eq!(image.comment, "Imported from -");
+        assert_eq!(image.created, Some(Timestamp { seconds: 1, nanos: 0 }));
+    }
+
+    #[test]
+    fn a_config_without_layers_is_refused() {
+        for bad in [
+            &b""[..],
+            b"\0\0\0\0",
+            b"{}",
+            br#"{"rootfs":{"type":"layers","diff_ids":["../../x"]}}"#,
+            br#"{"rootfs":{"type":"windows","diff_ids":[]}}"#,
+        ] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(parse(br#"{"rootfs":{"type":"layers","diff_ids":null}}"#).is_ok());
+    }
+}
