@@ -7,6 +7,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod bpf;
 pub mod caps;
 pub mod fs;
 pub mod host;

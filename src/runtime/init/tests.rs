@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::*;
 use crate::base::Id;
 use crate::model::LogConfig;
-use crate::runtime::launch::{Mount, MountSource, Namespaces, Rootfs};
+use crate::runtime::launch::{Namespaces, Rootfs};
 use crate::sys::signal;
 
 const LAUNCH: &str = "SKIFF_TEST_LAUNCH_DIR";
