@@ -7,11 +7,15 @@ use std::time::{Duration, Instant};
 
 use super::super::socket::Socket;
 use crate::base::Lock;
+use crate::sys;
 
 /// Nobody is sent away who has waited for less: its request may be on the way.
-const GRACE: Duration = Duration::from_millis(50);
+const GRACE: Duration = Duration::from_millis(20);
 /// How long to wait for a change when nobody can be sent away.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// So many connections leave holes in the heap that are worth giving back when all have gone.
+const MANY: usize = 32;
 
 /// The connections of one listener.
 pub(super) struct Crowd {
@@ -23,6 +27,8 @@ pub(super) struct Crowd {
 #[derive(Default)]
 struct Members {
     open: usize,
+    /// Most that were open since there was none.
+    peak: usize,
     next: u64,
     /// Those that wait for a request's head, longest first.
     silent: BTreeMap<u64, (Instant, Arc<Socket>)>,
@@ -49,6 +55,7 @@ impl Crowd {
             members = Lock::wait(&crowd.changed, members, pause);
         }
         members.open += 1;
+        members.peak = members.peak.max(members.open);
         Seat(Arc::clone(crowd))
     }
 
@@ -93,8 +100,14 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.members.lock().open -= 1;
+        let mut members = self.0.members.lock();
+        members.open -= 1;
+        let peak = if members.open == 0 { std::mem::take(&mut members.peak) } else { 0 };
+        drop(members);
         self.0.changed.notify_one();
+        if peak >= MANY {
+            sys::memory::trim();
+        }
     }
 }
 
