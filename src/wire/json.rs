@@ -221,6 +221,35 @@ fn fields_of(map: Vec<(String, Tree)>, fields: &[&'static str]) -> Vec<(&'static
     known
 }
 
+/// Gives a struct its fields, and puts a field's name before what is wrong in it.
+struct Fields {
+    rest: std::vec::IntoIter<(&'static str, Tree)>,
+    value: Option<(&'static str, Tree)>,
+}
+
+impl<'de> MapAccess<'de> for Fields {
+    type Error = serde_json::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Self::Error> {
+        self.value = self.rest.next();
+        let Some((field, _)) = self.value else { return Ok(None) };
+        let name: de::value::BorrowedStrDeserializer<'_, Self::Error> =
+            de::value::BorrowedStrDeserializer::new(field);
+        seed.deserialize(name).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(
+        &mut self,
+        seed: V,
+    ) -> Result<V::Value, Self::Error> {
+        let (field, value) = self.value.take().unwrap_or_default();
+        seed.deserialize(value).map_err(|why| de::Error::custom(format!("{field}: {why}")))
+    }
+}
+
 /// The entries of a map, the last of each key; null values stay, as zero values.
 fn last_of_each(map: Vec<(String, Tree)>) -> std::collections::BTreeMap<String, Tree> {
     map.into_iter().collect()
@@ -378,7 +407,7 @@ impl<'de> Deserializer<'de> for Tree {
             Tree::Map(map) => map,
             other => return other.mismatch(&visitor),
         };
-        visitor.visit_map(de::value::MapDeserializer::new(fields_of(map, fields).into_iter()))
+        visitor.visit_map(Fields { rest: fields_of(map, fields).into_iter(), value: None })
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -500,6 +529,30 @@ mod tests {
         let wide = format!("{{\"x\":[{}0]}}", "0,".repeat(MAX_VALUES));
         assert!(read(&wide).unwrap_err().to_string().contains("too many values"));
         assert!(from_answer::<Thing>(wide.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_wrong_type_is_told_with_its_field() {
+        let error = read(r#"{"inner":{"Count":"x"}}"#).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "invalid JSON: Inner: Count: invalid type: string \"x\", expected i64"
+        );
+    }
+
+    #[test]
+    fn the_deepest_body_fits_the_stack_of_a_connection() {
+        let work = || {
+            for depth in [100, 126, 127, 128, 129] {
+                for (open, close) in [("[", "]"), ("{\"inner\":", "}"), ("{\"map\":", "}")] {
+                    let body = format!("{}null{}", open.repeat(depth), close.repeat(depth));
+                    drop(read(&body));
+                    drop(from_request::<serde_json::Value>(body.as_bytes()));
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().stack_size(512 << 10);
+        thread.spawn(work).unwrap().join().unwrap();
     }
 
     #[test]
