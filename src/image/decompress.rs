@@ -268,10 +268,10 @@ mod tests {
         let varint = |mut number: usize| {
             let mut bytes = Vec::new();
             while number > 0x7f {
-                bytes.push((number & 0x7f) as u8 | 0x80);
+                bytes.push(number.to_le_bytes()[0] | 0x80);
                 number >>= 7;
             }
-            bytes.push(number as u8);
+            bytes.push(number.to_le_bytes()[0]);
             bytes
         };
         let mut block = summed(&[2, 0, 0x21, 1, dict, 0, 0, 0]);

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Plan;
-use super::layers::{Info, Layers, Stage};
+use super::layers::{Layers, Stage};
 use super::unpack::OPAQUE;
 use crate::base::{Context, Error, Result};
 use crate::sys::fs;
@@ -79,16 +79,14 @@ pub(super) fn make_upper(top: Option<&Path>, upper: &Path) -> io::Result<()> {
     std::fs::set_permissions(upper, Permissions::from_mode(mode))
 }
 
-/// The plan for layers, topmost first.
-pub(super) fn plan(layers: &Layers, overlay: &Overlay, infos: &[&Info]) -> Result<Plan> {
+/// The plan for layers by their short names, topmost first.
+pub(super) fn plan<'a>(
+    layers: &Layers,
+    overlay: &Overlay,
+    shorts: impl Iterator<Item = &'a str>,
+) -> Result<Plan> {
     let mut lowers = vec![format!("../{INIT}")];
-    for info in infos {
-        lowers.push(info.short.clone());
-        if info.opaque {
-            // Overlayfs heeds the mark on every directory but the root.
-            break;
-        }
-    }
+    lowers.extend(shorts.map(str::to_owned));
     let lower_base = layers.link_dir();
     let names: usize = lowers.iter().map(|lower| lower.len() + 1).sum();
     // Upper and work directory are named by their whole paths, below the same data root.
@@ -97,7 +95,7 @@ pub(super) fn plan(layers: &Layers, overlay: &Overlay, infos: &[&Info]) -> Resul
     if lowers.len() > MAX_LOWERS || names + 2 * container + fixed > MAX_OPTIONS {
         return Err(Error::bad_parameter(format!(
             "the image has {} layers, more than the kernel can stack",
-            infos.len()
+            lowers.len() - 1
         )));
     }
     Ok(Plan::Overlay { lower_base, lowers, options: overlay.options.clone() })

@@ -399,21 +399,34 @@ impl Store {
         self.layers.write_tar(diff_id, out)
     }
 
+    /// The layers of `image` that show, topmost first: none below one that hides all others.
+    fn visible(&self, image: &Digest) -> Result<Vec<(Digest, Info)>> {
+        let index = self.index.lock();
+        let image = index.images.get(image).ok_or_else(|| Error::no_such("image", image))?;
+        let mut visible = Vec::new();
+        for layer in image.layers.iter().rev() {
+            let id = layer.diff_id;
+            let info = index.layers.get(&id).ok_or_else(|| {
+                Error::internal(format!("layer {id} of image {} is missing", image.id))
+            })?;
+            visible.push((id, info.clone()));
+            if info.opaque {
+                // Overlayfs heeds the mark on every directory but the root.
+                break;
+            }
+        }
+        Ok(visible)
+    }
+
     /// How to mount the root file system of `image`.
     ///
     /// # Errors
     /// When a layer is missing, or there are more than the kernel can stack.
     pub fn plan(&self, image: &Digest) -> Result<Plan> {
         let Ok(overlay) = &self.overlay else { return Ok(Plan::Copy) };
-        let index = self.index.lock();
-        let image = index.images.get(image).ok_or_else(|| Error::no_such("image", image))?;
-        let infos = image.layers.iter().rev().map(|layer| {
-            index.layers.get(&layer.diff_id).ok_or_else(|| {
-                Error::internal(format!("layer {} of image {} is missing", layer.diff_id, image.id))
-            })
-        });
-        let infos: Vec<&Info> = infos.collect::<Result<_>>()?;
-        rootfs::plan(&self.layers, overlay, &infos)
+        let visible = self.visible(image)?;
+        let shorts = visible.iter().map(|(_, info)| info.short.as_str());
+        rootfs::plan(&self.layers, overlay, shorts)
     }
 
     /// Makes directory `upper`, a container's writable layer over `image`: the root of a mounted
@@ -433,17 +446,17 @@ impl Store {
     /// # Errors
     /// Those of the disk; `target` is then removed.
     pub fn copy_rootfs(&self, image: &Digest, target: &Path) -> Result<()> {
-        let image = self.by_id(image).ok_or_else(|| Error::no_such("image", image))?;
+        let visible = self.visible(image)?;
         let mut trees: Vec<PathBuf> =
-            image.layers.iter().map(|layer| self.layers.tree(&layer.diff_id)).collect();
+            visible.iter().rev().map(|(id, _)| self.layers.tree(id)).collect();
         trees.push(rootfs::init_tree(&self.layers));
-        self.make_upper(&image.id, target)?;
+        self.make_upper(image, target)?;
         let copied = guard((), |()| {
             if let Err(error) = std::fs::remove_dir_all(target) {
                 crate::warn!("remove {}: {error}", target.display());
             }
         });
-        copy::layers(&trees, target).context(|| format!("copy image {}", image.id))?;
+        copy::layers(&trees, target).context(|| format!("copy image {image}"))?;
         copied.keep();
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::sys::xattr;
 fn attribute(path: &Path, key: &CStr) -> Option<Vec<u8>> {
     let dir = std::fs::File::open(path.parent().unwrap()).unwrap();
     let all = xattr::list_at(dir.as_fd(), Path::new(path.file_name().unwrap())).unwrap();
-    all.into_iter().find(|(known, _)| &**known == key).map(|(_, value)| value)
+    all.into_iter().find(|(known, _)| **known == *key).map(|(_, value)| value)
 }
 
 fn capability() -> Vec<u8> {
