@@ -24,7 +24,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("engine", ENGINE),
     ("api", API),
     // The flags of the daemon are read by the command line, which then becomes the daemon.
-    ("cli", &["daemon", "wire", "model", "http", "sys::tty", "base"]),
+    ("cli", &["daemon", "wire", "model", "http", "sys::tty", "sys::poll", "sys::signal", "base"]),
     ("daemon", DAEMON),
 ];
 

@@ -12,6 +12,7 @@ pub mod lock;
 pub mod log;
 pub mod step;
 pub mod time;
+pub mod tree;
 pub mod units;
 
 pub use digest::Digest;

@@ -4,8 +4,16 @@
 //! - State moves only along the arrows drawn in `state.rs`.
 //! - Never talks to the kernel beyond its own files; `engine` does, between claim and publish.
 
+pub mod capabilities;
+pub mod dir;
+pub mod limits;
+pub mod merge;
+pub mod mounts;
+pub mod names;
 pub mod record;
 pub mod state;
+pub mod validate;
 
+pub use dir::Layout;
 pub use record::{DiskState, Record};
-pub use state::State;
+pub use state::{Activity, Ask, State, Verdict};

@@ -50,10 +50,9 @@ pub enum DiskState {
     /// Never started, or every start failed before anything ran.
     Created,
     /// Run `Record::run` was allowed to begin. Whether it runs or has ended is known from its
-    /// monitor and its `exit.json`.
+    /// monitor and its `exit.json`. Neither `Running` nor the end is written here; a removal is
+    /// one rename of the whole directory.
     Starting,
-    /// It is being removed; a start finishes that.
-    Removing,
 }
 
 impl Record {
@@ -66,5 +65,57 @@ impl Record {
         let mut argv = words(&self.config.entrypoint);
         argv.extend(words(&self.config.cmd));
         argv
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::container) fn record() -> Record {
+        Record {
+            version: Record::VERSION,
+            id: Id::random(),
+            name: "web".into(),
+            created: Timestamp::from_unix(std::time::Duration::from_secs(5)),
+            image: Digest::of(b"x"),
+            config: RunConfig { cmd: Some(vec!["sh".into()]), ..RunConfig::default() },
+            host: HostConfig { memory: 1 << 20, auto_remove: true, ..HostConfig::default() },
+            endpoints: BTreeMap::new(),
+            mounts: Vec::new(),
+            run: 3,
+            restart_count: 0,
+            stopped_by_user: false,
+            state: DiskState::Starting,
+        }
+    }
+
+    #[test]
+    fn a_record_reads_back_as_written() {
+        let record = record();
+        let text = serde_json::to_string(&record).unwrap();
+        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+    }
+
+    #[test]
+    fn fields_of_later_versions_have_defaults() {
+        let record = record();
+        let mut value = serde_json::to_value(&record).unwrap();
+        let map = value.as_object_mut().unwrap();
+        for later in ["endpoints", "mounts", "run", "restart_count", "stopped_by_user"] {
+            map.remove(later);
+        }
+        map.insert("from-the-future".into(), true.into());
+        let read: Record = serde_json::from_value(value).unwrap();
+        assert_eq!((read.run, read.id), (0, record.id));
+    }
+
+    #[test]
+    fn the_command_line_is_entrypoint_then_command() {
+        let mut record = record();
+        record.config.entrypoint = Some(vec!["/entry".into(), "-x".into()]);
+        assert_eq!(record.argv(), ["/entry", "-x", "sh"]);
+        record.config.cmd = None;
+        assert_eq!(record.argv(), ["/entry", "-x"]);
     }
 }

@@ -122,7 +122,7 @@ fn listen_on(address: &Address, group: &str) -> Result<Vec<Listener>> {
         }
         Address::Tcp(host, port) => Listener::tcp(&format!("{host}:{port}"))?,
     };
-    crate::debug!("listening on {}", name(address));
+    crate::info!("listening on {}", name(address));
     Ok(vec![bound])
 }
 

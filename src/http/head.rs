@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use super::input::Framing;
 
-/// Longest request line in bytes.
+/// Longest line of a head in bytes.
 pub(super) const LINE_BYTES: usize = 8 * 1024;
 /// Longest head in bytes.
 pub(super) const HEAD_BYTES: usize = 64 * 1024;
@@ -165,19 +165,21 @@ pub(super) fn end(bytes: &[u8], seen: usize) -> Option<usize> {
     })
 }
 
-/// Whether a head that begins with `bytes` is too long already.
+/// Whether a head that begins with `bytes` is too long already: all of it, or its last line.
 pub(super) fn too_long(bytes: &[u8]) -> Option<Refusal> {
-    let line = bytes.iter().take(LINE_BYTES + 2).position(|&byte| byte == b'\n');
-    if line.is_none() && bytes.len() > LINE_BYTES + 1 {
-        return Some(Refusal::new(414, "the request line is too long"));
+    if bytes.len() > HEAD_BYTES {
+        return Some(Refusal::new(431, "the request head is too long"));
     }
-    (bytes.len() > HEAD_BYTES).then(|| Refusal::new(431, "the request head is too long"))
+    let tail = &bytes[bytes.len().saturating_sub(LINE_BYTES + 1)..];
+    let endless = tail.len() > LINE_BYTES && !tail.contains(&b'\n');
+    endless.then(|| Refusal::new(431, "a line of the request head is too long"))
 }
 
 /// Parses one whole head, as [`end`] found it.
 pub(super) fn parse(bytes: &[u8]) -> Result<Request, Refusal> {
-    if let Some(refusal) = too_long(bytes) {
-        return Err(refusal);
+    let mut lines = bytes.split_inclusive(|&byte| byte == b'\n');
+    if bytes.len() > HEAD_BYTES || lines.any(|line| line.len() > LINE_BYTES + 1) {
+        return Err(Refusal::new(431, "the request head is too long"));
     }
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut parsed = httparse::Request::new(&mut headers);
@@ -346,11 +348,13 @@ mod tests {
         assert_eq!(status("GET / HTTP/2.0\r\n\r\n"), 505);
         assert_eq!(status("GET /\r\n\r\n"), 400);
         assert_eq!(status("GET / HTTP/1.1\r\nHost: d\r\nExpect: x\r\n\r\n"), 417);
-        assert_eq!(status(&format!("GET /{} HTTP/1.0\r\n\r\n", "a".repeat(LINE_BYTES))), 414);
+        assert_eq!(status(&format!("GET /{} HTTP/1.0\r\n\r\n", "a".repeat(LINE_BYTES))), 431);
         let many = "A: b\r\n".repeat(HEADERS + 1);
         assert_eq!(status(&format!("GET / HTTP/1.0\r\n{many}\r\n")), 431);
-        let long = "b".repeat(HEAD_BYTES);
-        assert_eq!(status(&format!("GET / HTTP/1.0\r\nA: {long}\r\n\r\n")), 431);
+        let long = |bytes: usize| format!("GET / HTTP/1.0\r\nA: {}\r\n\r\n", "b".repeat(bytes));
+        assert_eq!([status(&long(LINE_BYTES - 10)), status(&long(LINE_BYTES))], [200, 431]);
+        let large = format!("A: {}\r\n", "b".repeat(LINE_BYTES - 10)).repeat(9);
+        assert_eq!(status(&format!("GET / HTTP/1.0\r\n{large}\r\n")), 431);
     }
 
     #[test]

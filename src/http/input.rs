@@ -73,24 +73,24 @@ impl Input {
         Ok(count)
     }
 
-    /// The next line that ends in CRLF, without it; at most `limit` bytes.
+    /// The next line, without the CRLF that ends it; the LF is at most the byte `limit`.
     fn line(&mut self, from: &mut impl Read, limit: usize) -> io::Result<Vec<u8>> {
         let mut seen = 0;
         loop {
             let unread = self.unread();
-            if let Some(at) = unread[seen..].iter().position(|&byte| byte == b'\n') {
-                let line = &unread[..seen + at];
-                let Some((&b'\r', line)) = line.split_last() else {
+            let end = unread[seen..].iter().position(|&byte| byte == b'\n').map(|at| seen + at);
+            if end.unwrap_or(unread.len()) > limit {
+                return Err(malformed("a line of the body is too long"));
+            }
+            if let Some(end) = end {
+                let Some((b'\r', line)) = unread[..end].split_last() else {
                     return Err(malformed("a line of the body does not end in CRLF"));
                 };
                 let line = line.to_vec();
-                self.consume(line.len() + 2);
+                self.consume(end + 1);
                 return Ok(line);
             }
             seen = unread.len();
-            if seen > limit {
-                return Err(malformed("a line of the body is too long"));
-            }
             if self.fill(from)? == 0 {
                 return Err(cut_short());
             }
@@ -211,7 +211,7 @@ impl Body {
                     return Ok(count);
                 }
                 State::ChunkEnd => {
-                    if !input.line(from, 2)?.is_empty() {
+                    if !input.line(from, 1)?.is_empty() {
                         return Err(malformed("a chunk is longer than its size"));
                     }
                     self.0 = State::ChunkSize;

@@ -6,6 +6,8 @@
 
 pub mod client;
 pub mod fetch;
+#[cfg(test)]
+mod fuzz;
 pub mod head;
 mod input;
 pub mod server;

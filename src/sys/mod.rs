@@ -11,6 +11,7 @@ pub mod bpf;
 pub mod caps;
 pub mod fs;
 pub mod host;
+pub mod lock;
 pub mod memory;
 pub mod mount;
 pub mod node;

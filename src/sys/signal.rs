@@ -88,6 +88,27 @@ impl AsFd for SignalFd {
     }
 }
 
+/// Lets `signals` act on the calling thread again. pthread_sigmask(3).
+///
+/// # Errors
+/// EINVAL for a number that is no signal.
+pub fn unblock(signals: &[i32]) -> io::Result<()> {
+    // SAFETY: sigset_t is plain integers, for which zero is valid.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `set` is a valid sigset_t that outlives the calls.
+    check(unsafe { libc::sigemptyset(&raw mut set) })?;
+    for &signal in signals {
+        // SAFETY: as above; a wrong number is refused with EINVAL.
+        check(unsafe { libc::sigaddset(&raw mut set, signal) })?;
+    }
+    // SAFETY: `set` is initialised and outlives the call; no old mask is asked for.
+    match unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) }
+    {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
 /// Ignores `signal` in this process and in what it execs. signal(2).
 ///
 /// # Errors

@@ -268,7 +268,7 @@ fn a_panic_is_one_request_s_misfortune() {
 #[test]
 fn heads_that_are_too_long_or_too_slow_are_refused() {
     let long = format!("GET /{} HTTP/1.1\r\nHost: d\r\n\r\n", "a".repeat(20_000));
-    assert_eq!(statuses(&talk(&long)), [414]);
+    assert_eq!(statuses(&talk(&long)), [431]);
     let many = "A: b\r\n".repeat(200);
     assert_eq!(statuses(&talk(&format!("GET / HTTP/1.1\r\nHost: d\r\n{many}\r\n"))), [431]);
     let endless = format!("GET / HTTP/1.1\r\nA: {}", "b".repeat(200_000));

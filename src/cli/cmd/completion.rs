@@ -1,0 +1,173 @@
+//! `completion`: scripts for shells, made from the table.
+
+use crate::cli::args::Args;
+use crate::cli::command::{self, COMMANDS, Command, Names, PROGRAM};
+use crate::cli::fail::{Failure, Outcome};
+use crate::cli::output::print;
+use crate::cli::session::Session;
+
+/// `completion`
+pub(crate) fn completion(_session: &Session, args: &Args) -> Outcome {
+    let script = match args.free[0].as_str() {
+        "bash" => bash(),
+        "zsh" => zsh(),
+        "fish" => fish(),
+        other => {
+            let text = format!("unknown shell '{other}': must be one of bash, zsh or fish");
+            return Err(Failure::new(text));
+        }
+    };
+    print(&script)?;
+    Ok(0)
+}
+
+fn served() -> impl Iterator<Item = &'static Command> {
+    COMMANDS.iter().filter(|command| command.run.is_some())
+}
+
+fn top_words() -> Vec<&'static str> {
+    let mut words: Vec<&str> =
+        served().map(|command| command.name).filter(|name| !name.is_empty()).collect();
+    words.extend(served_groups().into_iter().map(|(group, _)| group));
+    words.push("help");
+    words
+}
+
+/// Groups in which something is served, with the names there.
+fn served_groups() -> Vec<(&'static str, Vec<&'static str>)> {
+    let names = |group: &str| -> Vec<&'static str> {
+        let all = served().flat_map(|command| command.groups);
+        all.filter(|(of, _)| *of == group).map(|(_, name)| *name).collect()
+    };
+    let groups = command::groups().iter().map(|(group, _)| (*group, names(group)));
+    groups.filter(|(_, names)| !names.is_empty()).collect()
+}
+
+/// `--name -n` of all flags that are shown.
+fn flag_words(command: &Command) -> String {
+    let mut words = Vec::new();
+    for flag in command.all_flags().filter(|flag| !flag.help.is_empty()) {
+        words.push(format!("--{}", flag.long));
+        words.extend(flag.short.map(|short| format!("-{short}")));
+    }
+    words.push("--help".to_owned());
+    words.join(" ")
+}
+
+const CONTAINERS: &str = "$(skiff ps -a --format '{{.Names}}' 2>/dev/null)";
+const IMAGES: &str = "$(skiff images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null)";
+
+fn bash() -> String {
+    let mut cases = String::new();
+    for command in served() {
+        let mut patterns: Vec<String> =
+            command.groups.iter().map(|(group, name)| format!("\"{group} {name}\"")).collect();
+        if !command.name.is_empty() {
+            patterns.insert(0, command.name.to_owned());
+        }
+        let words = match command.names {
+            Names::Nothing if command.name == "completion" => "bash zsh fish".to_owned(),
+            Names::Nothing => String::new(),
+            Names::Containers => CONTAINERS.to_owned(),
+            Names::Images => IMAGES.to_owned(),
+            Names::Objects => format!("{CONTAINERS} {IMAGES}"),
+            Names::Files => "$(compgen -f -- \"$cur\")".to_owned(),
+        };
+        cases.push_str(&format!(
+            "        {}) flags='{}' words=\"{words}\" ;;\n",
+            patterns.join("|"),
+            flag_words(command)
+        ));
+    }
+    for (group, names) in served_groups() {
+        cases.push_str(&format!("        {group}) words='{}' ;;\n", names.join(" ")));
+    }
+    let groups: Vec<&str> = served_groups().into_iter().map(|(group, _)| group).collect();
+    format!(
+        "# Completion of skiff for bash.\n\
+         _skiff() {{\n\
+         \x20   local cur=\"${{COMP_WORDS[COMP_CWORD]}}\" command= flags= words= word\n\
+         \x20   for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n\
+         \x20       case \"$word\" in -*) continue ;; esac\n\
+         \x20       case \"$command\" in\n\
+         \x20           '') command=\"$word\" ;;\n\
+         \x20           {}) command=\"$command $word\" ;;\n\
+         \x20       esac\n\
+         \x20   done\n\
+         \x20   case \"$command\" in\n\
+         \x20       '') flags='{}' words='{}' ;;\n\
+         {cases}\
+         \x20   esac\n\
+         \x20   case \"$cur\" in -*) words=\"$flags\" ;; esac\n\
+         \x20   COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n\
+         }}\n\
+         complete -o default -F _skiff skiff\n",
+        groups.join("|"),
+        flag_words(&PROGRAM),
+        top_words().join(" "),
+    )
+}
+
+fn zsh() -> String {
+    format!("#compdef skiff\nautoload -U +X bashcompinit && bashcompinit\n{}", bash())
+}
+
+fn fish() -> String {
+    let quoted = |text: &str| text.replace('\'', "\\'");
+    let mut out = String::from("# Completion of skiff for fish.\ncomplete -c skiff -f\n");
+    let mut line = |text: String| {
+        out.push_str("complete -c skiff ");
+        out.push_str(&text);
+        out.push('\n');
+    };
+    for command in served().filter(|command| !command.name.is_empty()) {
+        let about = quoted(command.about);
+        line(format!("-n __fish_use_subcommand -a {} -d '{about}'", command.name));
+    }
+    for (group, names) in served_groups() {
+        line(format!("-n __fish_use_subcommand -a {group}"));
+        line(format!("-n '__fish_seen_subcommand_from {group}' -a '{}'", names.join(" ")));
+    }
+    for command in served() {
+        let mut names: Vec<&str> = command.groups.iter().map(|(_, name)| *name).collect();
+        if !command.name.is_empty() {
+            names.push(command.name);
+        }
+        names.dedup();
+        let when = format!("-n '__fish_seen_subcommand_from {}'", names.join(" "));
+        let list = match command.names {
+            Names::Containers => "(skiff ps -a --format \"{{.Names}}\" 2>/dev/null)",
+            Names::Images => "(skiff images --format \"{{.Repository}}:{{.Tag}}\" 2>/dev/null)",
+            Names::Nothing | Names::Objects | Names::Files => "",
+        };
+        if !list.is_empty() {
+            line(format!("{when} -a '{list}'"));
+        }
+        for flag in command.all_flags().filter(|flag| !flag.help.is_empty()) {
+            let short = flag.short.map_or(String::new(), |short| format!(" -s {short}"));
+            let value = if flag.is_switch() { "" } else { " -r" };
+            let about = quoted(flag.help);
+            line(format!("{when} -l {}{short}{value} -d '{about}'", flag.long));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_and_flag_is_offered() {
+        let (bash, fish) = (bash(), fish());
+        for command in served() {
+            assert!(bash.contains(command.name) && fish.contains(command.name));
+            for flag in command.all_flags().filter(|flag| !flag.help.is_empty()) {
+                assert!(bash.contains(&format!("--{}", flag.long)), "{}", flag.long);
+                assert!(fish.contains(&format!("-l {}", flag.long)), "{}", flag.long);
+            }
+        }
+        assert!(zsh().starts_with("#compdef skiff\n"));
+        assert!(!bash.contains("--gpus"));
+    }
+}

@@ -1,0 +1,102 @@
+//! `stop`, `restart`, `kill`, `rm`, `wait`, `rename`: one request per container.
+
+use crate::cli::args::Args;
+use crate::cli::client::{self, Client, Target};
+use crate::cli::fail::{Failure, Outcome, for_each};
+use crate::cli::output::print;
+use crate::cli::session::Session;
+use crate::http::client::RequestBody;
+use crate::wire::container::WaitResponse;
+
+/// `stop`
+pub(crate) fn stop(session: &Session, args: &Args) -> Outcome {
+    stop_or_restart(session, args, "stop")
+}
+
+/// `restart`
+pub(crate) fn restart(session: &Session, args: &Args) -> Outcome {
+    stop_or_restart(session, args, "restart")
+}
+
+fn stop_or_restart(session: &Session, args: &Args, verb: &str) -> Outcome {
+    let client = session.client()?;
+    let old = args.number("time");
+    if old.is_some() {
+        eprintln!("Flag --time has been deprecated, use --timeout instead");
+    }
+    if old.is_some() && args.number("timeout").is_some() {
+        let text = "conflicting options: cannot specify both --timeout and --time";
+        return Err(Failure::new(text));
+    }
+    let timeout = args.number("timeout").or(old).map(|seconds| seconds.to_string());
+    let signal = args.one("signal");
+    for_each(&args.free, |name| {
+        let target = Target::new(&["containers", name, verb])
+            .maybe("t", timeout.as_deref())
+            .maybe("signal", signal.as_deref());
+        post_and_print(client, &target, name)
+    })
+}
+
+/// `kill`
+pub(crate) fn kill(session: &Session, args: &Args) -> Outcome {
+    let client = session.client()?;
+    let signal = args.one("signal").unwrap_or_else(|| "KILL".to_owned());
+    for_each(&args.free, |name| {
+        let target = Target::new(&["containers", name, "kill"]).query("signal", &signal);
+        post_and_print(client, &target, name)
+    })
+}
+
+fn post_and_print(client: &Client, target: &Target, name: &str) -> Result<(), Failure> {
+    client.post(target.as_str())?;
+    print(&format!("{name}\n"))
+}
+
+/// `rm`
+pub(crate) fn remove(session: &Session, args: &Args) -> Outcome {
+    let client = session.client()?;
+    let force = args.on("force");
+    for_each(&args.free, |name| {
+        let name = name.trim_matches('/');
+        if name.is_empty() {
+            return Err(Failure::new("Container name cannot be empty"));
+        }
+        let target =
+            Target::new(&["containers", name]).flag("force", force).flag("v", args.on("volumes"));
+        match client.delete(target.as_str()) {
+            Ok(_) => print(&format!("{name}\n")),
+            Err(failure) if force && failure.is_not_found() => {
+                eprintln!("{}", failure.text);
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        }
+    })
+}
+
+/// `wait`
+pub(crate) fn wait(session: &Session, args: &Args) -> Outcome {
+    let client = session.client()?;
+    for_each(&args.free, |name| {
+        let target = Target::new(&["containers", name, "wait"]);
+        let response = client.stream("POST", target.as_str(), RequestBody::Empty)?;
+        let answer: WaitResponse = client::read(&client::whole(response)?)?;
+        match answer.error.filter(|error| !error.message.is_empty()) {
+            Some(error) => Err(Failure::new(error.message)),
+            None => print(&format!("{}\n", answer.status_code)),
+        }
+    })
+}
+
+/// `rename`
+pub(crate) fn rename(session: &Session, args: &Args) -> Outcome {
+    let [from, to] = args.free.as_slice() else { return Ok(1) };
+    let (from, to) = (from.trim(), to.trim());
+    if from.is_empty() || to.is_empty() {
+        return Err(Failure::new("Error: Neither old nor new names may be empty"));
+    }
+    let target = Target::new(&["containers", from, "rename"]).query("name", to);
+    session.client()?.post(target.as_str())?;
+    Ok(0)
+}

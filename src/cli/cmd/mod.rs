@@ -1,0 +1,13 @@
+//! The commands, one file per family.
+
+pub(crate) mod completion;
+pub(crate) mod control;
+pub(crate) mod create;
+pub(crate) mod daemon;
+pub(crate) mod images;
+pub(crate) mod import;
+pub(crate) mod inspect;
+pub(crate) mod logs;
+pub(crate) mod ps;
+pub(crate) mod run;
+pub(crate) mod system;

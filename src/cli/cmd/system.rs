@@ -1,0 +1,305 @@
+//! `info`, `version`, `events`.
+
+use std::io::BufReader;
+
+use serde_json::{Value, json};
+
+use crate::base::Timestamp;
+use crate::base::units::binary_size;
+use crate::cli::args::Args;
+use crate::cli::client::{Target, broken, filters};
+use crate::cli::fail::{Failure, Outcome};
+use crate::cli::output::{escaped, print};
+use crate::cli::session::Session;
+use crate::cli::template::Template;
+use crate::cli::value::point_in_time;
+use crate::http::client::RequestBody;
+use crate::wire::system::{API_VERSION, Event, Info, Version};
+
+/// Version of this program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Commit it was built from, where the build says so.
+const COMMIT: &str = match option_env!("SKIFF_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
+/// `-v`. Scripts know this line.
+pub(crate) fn version_line() -> String {
+    format!("Docker version {VERSION}, build {COMMIT}")
+}
+
+/// Names of architectures as the API has them.
+fn arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// The template of `--format`; `json` is the whole.
+fn template(args: &Args) -> Result<Option<Template>, Failure> {
+    let format = args.one("format").unwrap_or_default();
+    let text = match format.as_str() {
+        "" => return Ok(None),
+        "json" => "{{json .}}",
+        text => text,
+    };
+    let parsed = Template::parse(&text.replace("\\t", "\t").replace("\\n", "\n"));
+    parsed.map(Some).map_err(|error| Failure::template(&error, 64))
+}
+
+fn run(template: &Template, data: &Value) -> Result<String, Failure> {
+    let line = template.run(data).map_err(|error| Failure::template(&error, 1))?;
+    Ok(format!("{line}\n"))
+}
+
+/// `version`
+pub(crate) fn version(session: &Session, args: &Args) -> Outcome {
+    let template = template(args)?;
+    let client = session.client();
+    let spoken = client.as_ref().map_or(API_VERSION, |client| client.version()).to_owned();
+    let server = client.and_then(|client| client.get_text("/version"));
+    if let Some(template) = template {
+        let server_value = match &server {
+            Ok(text) => serde_json::from_str(text).unwrap_or(Value::Null),
+            Err(_) => Value::Null,
+        };
+        let data = json!({
+            "Client": {
+                "Version": VERSION, "ApiVersion": spoken, "APIVersion": spoken,
+                "DefaultAPIVersion": API_VERSION, "GitCommit": COMMIT, "GoVersion": "none",
+                "Os": std::env::consts::OS, "Arch": arch(), "Context": "default",
+            },
+            "Server": with_upper_case(server_value),
+        });
+        print(&run(&template, &data)?)?;
+        return server.map(|_| 0);
+    }
+    let line = |name: &str, value: &str| format!(" {name:<18} {value}\n");
+    let mut out = String::from("Client:\n");
+    for (name, value) in [
+        ("Version:", VERSION),
+        ("API version:", &spoken),
+        ("Git commit:", COMMIT),
+        ("OS/Arch:", &format!("{}/{}", std::env::consts::OS, arch())),
+        ("Context:", "default"),
+    ] {
+        out.push_str(&line(name, value));
+    }
+    print(&out)?;
+    let server: Version = crate::cli::client::read(&server?)?;
+    print(&server_block(&server))?;
+    Ok(0)
+}
+
+/// The fields of Docker's own type beside those of the API.
+fn with_upper_case(mut server: Value) -> Value {
+    if let Some(fields) = server.as_object_mut() {
+        for (name, other) in [("ApiVersion", "APIVersion"), ("MinAPIVersion", "MinAPIVersion")] {
+            if let Some(value) = fields.get(name).cloned() {
+                fields.insert(other.to_owned(), value);
+            }
+        }
+    }
+    server
+}
+
+fn server_block(server: &Version) -> String {
+    let name = if server.platform.name.is_empty() { "" } else { " " };
+    let mut out = format!("\nServer:{name}{}\n Engine:\n", escaped(&server.platform.name));
+    let api = format!("{} (minimum version {})", server.api_version, server.min_api_version);
+    let os = format!("{}/{}", server.os, server.arch);
+    for (name, value) in [
+        ("Version:", server.version.as_str()),
+        ("API version:", &api),
+        ("Go version:", &server.go_version),
+        ("Git commit:", &server.git_commit),
+        ("Built:", &server.build_time),
+        ("OS/Arch:", &os),
+        ("Experimental:", if server.experimental { "true" } else { "false" }),
+    ] {
+        if !value.is_empty() {
+            out.push_str(&format!("  {name:<17} {}\n", escaped(value)));
+        }
+    }
+    for component in server.components.iter().filter(|component| component.name != "Engine") {
+        out.push_str(&format!(" {}:\n", escaped(&component.name)));
+        out.push_str(&format!("  {:<17} {}\n", "Version:", escaped(&component.version)));
+        if let Some(commit) = component.details.get("GitCommit") {
+            out.push_str(&format!("  {:<17} {}\n", "GitCommit:", escaped(commit)));
+        }
+    }
+    out
+}
+
+/// `info`
+pub(crate) fn info(session: &Session, args: &Args) -> Outcome {
+    let template = template(args)?;
+    let answer = session.client().and_then(|client| client.get_text("/info"));
+    if let Some(template) = template {
+        let mut data: Value = serde_json::from_str(&answer?).map_err(|error| {
+            Failure::new(format!("the daemon's answer is not understood: {error}"))
+        })?;
+        if let Some(fields) = data.as_object_mut() {
+            let client = json!({"Version": VERSION, "Context": "default", "Debug": false});
+            fields.insert("ClientInfo".to_owned(), client);
+        }
+        print(&run(&template, &data)?)?;
+        return Ok(0);
+    }
+    let debug = session.globals().on("debug");
+    print(&format!(
+        "Client:\n Version:    {VERSION}\n Context:    default\n Debug Mode: {debug}\n\nServer:\n"
+    ))?;
+    let info: Info = crate::cli::client::read(&answer?)?;
+    print(&info_block(&info))?;
+    for warning in &info.warnings {
+        eprintln!("{}", escaped(warning));
+    }
+    Ok(0)
+}
+
+fn info_block(info: &Info) -> String {
+    let mut lines = vec![
+        format!("Containers: {}", info.containers),
+        format!(" Running: {}", info.containers_running),
+        format!(" Paused: {}", info.containers_paused),
+        format!(" Stopped: {}", info.containers_stopped),
+        format!("Images: {}", info.images),
+        format!("Server Version: {}", info.server_version),
+        format!("Storage Driver: {}", info.driver),
+    ];
+    lines.extend(info.driver_status.iter().map(|[name, value]| format!(" {name}: {value}")));
+    lines.push(format!("Logging Driver: {}", info.logging_driver));
+    lines.push(format!("Cgroup Driver: {}", info.cgroup_driver));
+    lines.push(format!("Cgroup Version: {}", info.cgroup_version));
+    lines.push("Plugins:".into());
+    for (name, list) in [
+        ("Volume", &info.plugins.volume),
+        ("Network", &info.plugins.network),
+        ("Log", &info.plugins.log),
+    ] {
+        let list: Vec<&str> = list.iter().map(String::as_str).collect();
+        lines.push(format!(" {name}: {}", list.join(" ")));
+    }
+    lines.push(format!("Swarm: {}", info.swarm.local_node_state));
+    let runtimes: Vec<&str> = info.runtimes.keys().map(String::as_str).collect();
+    lines.push(format!("Runtimes: {}", runtimes.join(" ")));
+    lines.push(format!("Default Runtime: {}", info.default_runtime));
+    lines.push("Security Options:".into());
+    for option in &info.security_options {
+        for (at, part) in option.split(',').enumerate() {
+            let (key, value) = part.split_once('=').unwrap_or(("", part));
+            match (at, key) {
+                (0, _) => lines.push(format!(" {value}")),
+                (_, "profile") => lines.push(format!("  Profile: {value}")),
+                _ => lines.push(format!("  {key}: {value}")),
+            }
+        }
+    }
+    let memory = u64::try_from(info.mem_total).unwrap_or(0);
+    lines.extend([
+        format!("Kernel Version: {}", info.kernel_version),
+        format!("Operating System: {}", info.operating_system),
+        format!("OSType: {}", info.os_type),
+        format!("Architecture: {}", info.architecture),
+        format!("CPUs: {}", info.ncpu),
+        format!("Total Memory: {}", binary_size(memory)),
+        format!("Name: {}", info.name),
+        format!("ID: {}", info.id),
+        format!("Docker Root Dir: {}", info.docker_root_dir),
+        format!("Debug Mode: {}", info.debug),
+    ]);
+    if info.debug {
+        lines.push(format!(" File Descriptors: {}", info.n_fd));
+        lines.push(format!(" Goroutines: {}", info.n_goroutines));
+        lines.push(format!(" System Time: {}", info.system_time));
+        lines.push(format!(" EventsListeners: {}", info.n_events_listener));
+    }
+    if !info.labels.is_empty() {
+        lines.push("Labels:".into());
+        lines.extend(info.labels.iter().map(|label| format!(" {label}")));
+    }
+    lines.push(format!("Experimental: {}", info.experimental_build));
+    lines.push("Insecure Registries:".into());
+    lines.extend(info.registry_config.insecure_registry_cidrs.iter().map(|net| format!(" {net}")));
+    lines.push(format!("Live Restore Enabled: {}", info.live_restore_enabled));
+    lines.iter().map(|line| format!(" {}\n", escaped(line))).collect()
+}
+
+/// `events`
+pub(crate) fn events(session: &Session, args: &Args) -> Outcome {
+    let template = template(args)?;
+    let now = Timestamp::now();
+    let time = |flag| {
+        let given = args.one(flag).filter(|text| !text.is_empty());
+        given.map(|text| point_in_time(&text, now).map_err(Failure::new)).transpose()
+    };
+    let wanted: Vec<(String, String)> = args
+        .all("filter")
+        .iter()
+        .filter_map(|filter| filter.split_once('='))
+        .map(|(name, value)| (name.trim().to_lowercase(), value.trim().to_owned()))
+        .collect();
+    let target = Target::new(&["events"])
+        .maybe("since", time("since")?.as_deref())
+        .maybe("until", time("until")?.as_deref())
+        .maybe("filters", filters(&wanted).as_deref());
+    let response = session.client()?.stream("GET", target.as_str(), RequestBody::Empty)?;
+    let stream = serde_json::Deserializer::from_reader(BufReader::new(response));
+    for event in stream.into_iter::<Value>() {
+        let event = event.map_err(|error| broken(error.into()))?;
+        match &template {
+            Some(template) => print(&run(template, &event)?)?,
+            None => {
+                let event: Event = serde_json::from_value(event).map_err(|error| {
+                    Failure::new(format!("an event is not understood: {error}"))
+                })?;
+                print(&event_line(&event))?;
+            }
+        }
+    }
+    Ok(0)
+}
+
+fn event_line(event: &Event) -> String {
+    let nanos = u32::try_from(event.time_nano.rem_euclid(1_000_000_000)).unwrap_or(0);
+    let time = match event.time_nano {
+        0 => Timestamp { seconds: event.time, nanos: 0 },
+        whole => Timestamp { seconds: whole.div_euclid(1_000_000_000), nanos },
+    };
+    let mut line = time.rfc3339(9);
+    for word in [&event.kind, &event.action, &event.actor.id] {
+        line.push(' ');
+        line.push_str(&escaped(word));
+    }
+    let attributes = event.actor.attributes.iter();
+    let attributes: Vec<String> =
+        attributes.map(|(name, value)| format!("{name}={value}")).collect();
+    if !attributes.is_empty() {
+        line.push_str(&format!(" ({})", escaped(&attributes.join(", "))));
+    }
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_a_line() {
+        let event: Event = serde_json::from_value(json!({
+            "Type": "container", "Action": "start", "time": 5,
+            "timeNano": 1_735_830_245_123_456_789_i64,
+            "Actor": {"ID": "abc", "Attributes": {"name": "y", "image": "x"}},
+        }))
+        .unwrap();
+        assert_eq!(
+            event_line(&event),
+            "2025-01-02T15:04:05.123456789Z container start abc (image=x, name=y)\n"
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! The subset of Go's text templates that scripts give to `--format`.
+//!
+//! - Fields, indexes, ranges, conditions, variables, pipelines, comparisons and the functions of
+//!   Docker's clients; anything else is refused by its name when the template is read.
+//! - Runs over JSON values; a field that is not there is an error, as with Docker's `inspect`.
+//! - The errors begin as Go's do: `:1:2: executing "" at <.Foo>: …`.
+
+mod eval;
+mod function;
+mod parse;
+
+use serde_json::Value;
+
+use parse::Node;
+
+/// A template that has been read.
+#[derive(Debug)]
+pub(crate) struct Template(Vec<Node>);
+
+impl Template {
+    /// Reads `text`.
+    ///
+    /// # Errors
+    /// What is wrong with it, `:1: …`.
+    pub(crate) fn parse(text: &str) -> Result<Template, String> {
+        parse::parse(text).map(Template)
+    }
+
+    /// What it makes of `data`.
+    ///
+    /// # Errors
+    /// A field that is not there, a function that does not take its arguments.
+    pub(crate) fn run(&self, data: &Value) -> Result<String, String> {
+        eval::run(&self.0, data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn data() -> Value {
+        json!({
+            "Id": "abc", "Name": "/web", "N": 3, "F": 1.5, "On": true, "Off": false, "Nil": null,
+            "Args": ["a", "b"], "None": [], "State": {"Pid": 7, "Status": "running"},
+            "Labels": {"b": "2", "a": "1", "com.x": "y"},
+            "Ports": {"80/tcp": [{"HostPort": "8080"}], "9/udp": null},
+        })
+    }
+
+    fn check(template: &str, expected: &str) {
+        let run = Template::parse(template).and_then(|template| template.run(&data()));
+        assert_eq!(run.as_deref(), Ok(expected), "{template}");
+    }
+
+    fn fails(template: &str, expected: &str) {
+        let run = Template::parse(template).and_then(|template| template.run(&data()));
+        let error = run.expect_err(template);
+        assert!(error.contains(expected), "{template}: {error}");
+    }
+
+    #[test]
+    fn fields_and_literals() {
+        check("x{{.Id}}y", "xabcy");
+        check("{{.State.Pid}} {{ .State.Status }}", "7 running");
+        check(
+            "{{.N}} {{.F}} {{.On}} {{.Args}} {{.None}} {{.Labels}}",
+            "3 1.5 true [a b] [] map[a:1 b:2 com.x:y]",
+        );
+        check("{{\"te\\\"xt\"}}{{`raw`}}{{1}}{{-2}}{{true}}{{'a'}}", "te\"xtraw1-2true97");
+        check("{{/* comment */}}z", "z");
+        check("a {{- .N -}} b", "a3b");
+        check("{{.ID}}", "abc");
+        check("{{$.Id}}", "abc");
+        fails("{{.Foo}}", ":1:2: executing \"\" at <.Foo>: map has no entry for key \"Foo\"");
+        fails("{{.Id.X}}", "can't evaluate field X");
+        fails("{{.Nil.X}}", "nil");
+    }
+
+    #[test]
+    fn pipelines_and_functions() {
+        check("{{json .State}}", r#"{"Pid":7,"Status":"running"}"#);
+        check("{{.Id | json}}", "\"abc\"");
+        check("{{index .Labels \"com.x\"}}{{index .Args 1}}{{index .Labels \"no\"}}", "yb");
+        check("{{(index (index .Ports \"80/tcp\") 0).HostPort}}", "8080");
+        check("{{len .Args}}{{len .Id}}{{len .Labels}}", "233");
+        check("{{slice .Id 1}} {{slice .Id 0 2}}", "bc ab");
+        check("{{join .Args \",\"}} {{join (split \"x:y\" \":\") \"-\"}}", "a,b x-y");
+        check("{{upper .Id}}{{title \"ab cd\"}}{{lower \"X\"}}{{truncate .Id 2}}", "ABCAb Cdxab");
+        check("{{pad .Id 1 2}}|", " abc  |");
+        check(
+            "{{printf \"%s-%05d|%-4s|%q|%x|%.2f|%v|%%\" .Id .N .Id .Id 255 .F .On}}",
+            "abc-00003|abc |\"abc\"|ff|1.50|true|%",
+        );
+        check("{{print 1 2 \"a\" 3}}{{println \"x\"}}", "1 2a3x\n");
+        check("{{html \"<a>\"}} {{urlquery \"a b\"}} {{js \"'\"}}", "&lt;a&gt; a+b \\'");
+        check("{{\"a\" | printf \"%s%s\" \"b\"}}", "ba");
+        fails("{{foo .Id}}", "function \"foo\" not defined");
+        fails("{{printf \"%Z\" 1}}", "%Z");
+        fails("{{index .Args 9}}", "index out of range: 9");
+    }
+
+    #[test]
+    fn conditions_and_loops() {
+        check("{{if .On}}a{{else}}b{{end}}{{if .Off}}a{{else}}b{{end}}", "ab");
+        check("{{if .Off}}a{{else if eq .N 3}}b{{else}}c{{end}}", "b");
+        check("{{if and .On (not .Off)}}x{{end}}{{if or .Off .Nil}}y{{end}}", "x");
+        check("{{and .Off 1}}{{or 0 \"z\"}}", "falsez");
+        check(
+            "{{eq .Id \"x\" \"abc\"}} {{ne 1 2}} {{lt 1 2}} {{ge .N 3}} {{gt \"b\" \"a\"}} {{le 3 2}}",
+            "true true true true true false",
+        );
+        check("{{range .Args}}<{{.}}>{{end}}{{range .None}}x{{else}}none{{end}}", "<a><b>none");
+        check("{{range $k, $v := .Labels}}{{$k}}={{$v}};{{end}}", "a=1;b=2;com.x=y;");
+        check("{{range $i, $v := .Args}}{{$i}}{{$v}}{{end}}", "0a1b");
+        check(
+            "{{range $p, $c := .Ports}}{{$p}} {{(index $c 0).HostPort}}{{break}}{{end}}",
+            "80/tcp 8080",
+        );
+        check("{{range .Args}}{{if eq . \"a\"}}{{continue}}{{end}}{{.}}{{end}}", "b");
+        check("{{with .State}}{{.Pid}}{{end}}{{with .Nil}}x{{else}}n{{end}}", "7n");
+        check("{{$x := .Id}}{{range .Args}}{{$x}}{{$.N}}{{end}}", "abc3abc3");
+        check("{{$x := 1}}{{if .On}}{{$x = 2}}{{end}}{{$x}}", "2");
+        check("{{with $y := .Id}}{{$y}}{{end}}", "abc");
+        fails("{{eq .Id 1}}", "incompatible types for comparison");
+    }
+
+    #[test]
+    fn what_does_not_parse_says_why() {
+        fails("{{.Foo", ":1: unclosed action");
+        fails("{{if .On}}x", ":1: unexpected EOF");
+        fails("{{end}}", "unexpected {{end}}");
+        fails("{{}}", "missing value for command");
+        fails("{{$x}}", "undefined variable \"$x\"");
+        fails("{{\"x}}", "unterminated quoted string");
+        fails("{{(.Id}}", "unclosed left paren");
+        fails("{{.Id |}}", "missing value for command");
+        fails("{{define \"x\"}}{{end}}", "define");
+        fails("x\n{{foo}}", ":2:");
+        fails("{{.Id}} {{else}}", "unexpected {{else}}");
+        for bad in [
+            "{{range}}",
+            "{{if}}x{{end}}",
+            "{{. .}}",
+            "{{1 2}}",
+            "{{)}}",
+            "{{.A..B}}",
+            "{{|}}",
+            "{{:=}}",
+            "{{$x :=}}",
+            "{{!}}",
+        ] {
+            let run = Template::parse(bad).and_then(|template| template.run(&data()));
+            assert!(run.is_err(), "{bad}");
+        }
+    }
+}

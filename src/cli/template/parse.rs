@@ -1,0 +1,459 @@
+//! From text to nodes.
+
+use super::function;
+
+/// A piece of a template.
+#[derive(Debug)]
+pub(super) enum Node {
+    Text(String),
+    Print(Pipe),
+    If { test: Pipe, then: Vec<Node>, other: Vec<Node> },
+    With { test: Pipe, then: Vec<Node>, other: Vec<Node> },
+    Range { over: Pipe, body: Vec<Node>, other: Vec<Node> },
+    Break,
+    Continue,
+}
+
+/// `$x := command | command`.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    /// Variables that it sets.
+    pub(super) variables: Vec<String>,
+    /// Whether they are new.
+    pub(super) declares: bool,
+    pub(super) commands: Vec<Command>,
+    /// Where it stands: line and column, for errors.
+    pub(super) at: (usize, usize),
+}
+
+/// An operand with arguments; the first may be a function.
+pub(super) type Command = Vec<Operand>;
+
+#[derive(Debug)]
+pub(super) enum Operand {
+    /// `.` or `.A.B`
+    Field(Vec<String>),
+    /// `$x.A`; `$` has the empty name
+    Variable(String, Vec<String>),
+    Function(&'static str),
+    Literal(serde_json::Value),
+    /// `(pipe).A`
+    Group(Pipe, Vec<String>),
+}
+
+/// Reads a whole template.
+pub(super) fn parse(text: &str) -> Result<Vec<Node>, String> {
+    let mut parser =
+        Parser { rest: text, text, variables: vec![String::new()], loops: 0, depth: 0 };
+    let (nodes, end) = parser.nodes()?;
+    match end {
+        End::Eof => Ok(nodes),
+        End::End => Err(parser.error("unexpected {{end}}")),
+        End::Else(_) => Err(parser.error("unexpected {{else}}")),
+    }
+}
+
+/// What ended a list of nodes.
+enum End {
+    Eof,
+    End,
+    /// With what stands behind it: `if …`, `with …` or nothing.
+    Else(Vec<Token>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Token {
+    /// `.A.B`, or `.` alone; true when it sticks to what is before it
+    Field(Vec<String>, bool),
+    Variable(String),
+    Word(String),
+    Literal(serde_json::Value),
+    Open,
+    Close,
+    Bar,
+    Comma,
+    Declare,
+    Assign,
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    rest: &'a str,
+    variables: Vec<String>,
+    loops: usize,
+    depth: usize,
+}
+
+/// Deeper templates are refused: each level takes stack.
+const MAX_DEPTH: usize = 100;
+
+impl<'a> Parser<'a> {
+    fn error(&self, what: impl std::fmt::Display) -> String {
+        format!(":{}: {what}", self.position().0)
+    }
+
+    fn position(&self) -> (usize, usize) {
+        let before = &self.text[..self.text.len() - self.rest.len()];
+        let line = before.matches('\n').count() + 1;
+        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1);
+        (line, column)
+    }
+
+    /// Nodes up to an `end`, an `else`, or the end of the text.
+    fn nodes(&mut self) -> Result<(Vec<Node>, End), String> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.error("too deeply nested"));
+        }
+        let known = self.variables.len();
+        let mut nodes = Vec::new();
+        let end = loop {
+            let Some(open) = self.rest.find("{{") else {
+                push_text(&mut nodes, self.rest);
+                self.rest = "";
+                break End::Eof;
+            };
+            let text = &self.rest[..open];
+            self.rest = &self.rest[open + 2..];
+            let trims = self.rest.strip_prefix('-').filter(|r| r.starts_with(char::is_whitespace));
+            push_text(&mut nodes, if trims.is_some() { text.trim_end() } else { text });
+            let at = self.position();
+            self.rest = trims.unwrap_or(self.rest);
+            let tokens = self.action()?;
+            if let Some(end) = self.node(tokens, at, &mut nodes)? {
+                break end;
+            }
+        };
+        self.variables.truncate(known);
+        self.depth -= 1;
+        Ok((nodes, end))
+    }
+
+    /// One action; `Some` when it ends the list.
+    fn node(
+        &mut self,
+        mut tokens: Vec<Token>,
+        at: (usize, usize),
+        nodes: &mut Vec<Node>,
+    ) -> Result<Option<End>, String> {
+        let word = match tokens.first() {
+            Some(Token::Word(word)) => word.clone(),
+            None if self.text[..self.text.len() - self.rest.len()].ends_with("*/}}") => {
+                return Ok(None);
+            }
+            None if self.text[..self.text.len() - self.rest.len()].ends_with("*/ -}}") => {
+                return Ok(None);
+            }
+            _ => String::new(),
+        };
+        match word.as_str() {
+            "end" => return Ok(Some(End::End)),
+            "else" => return Ok(Some(End::Else(tokens.split_off(1)))),
+            "if" | "with" | "range" => {
+                let rest = tokens.split_off(1);
+                nodes.push(self.block(&word, rest, at)?);
+            }
+            "break" | "continue" if self.loops == 0 => {
+                return Err(self.error(format!("{{{{{word}}}}} outside {{{{range}}}}")));
+            }
+            "break" => nodes.push(Node::Break),
+            "continue" => nodes.push(Node::Continue),
+            "define" | "template" | "block" => {
+                return Err(self.error(format!("{{{{{word}}}}} is not served")));
+            }
+            _ => nodes.push(Node::Print(self.pipe(&tokens, at)?)),
+        }
+        Ok(None)
+    }
+
+    /// `if`, `with` or `range`, to its `end`.
+    fn block(
+        &mut self,
+        word: &str,
+        tokens: Vec<Token>,
+        at: (usize, usize),
+    ) -> Result<Node, String> {
+        let known = self.variables.len();
+        let test =
+            if word == "range" { self.range_pipe(&tokens, at)? } else { self.pipe(&tokens, at)? };
+        self.loops += usize::from(word == "range");
+        let (then, end) = self.nodes()?;
+        self.loops -= usize::from(word == "range");
+        let other = match end {
+            End::Eof => return Err(self.error("unexpected EOF")),
+            End::End => Vec::new(),
+            End::Else(tokens) => match tokens.first() {
+                None => match self.nodes()? {
+                    (nodes, End::End) => nodes,
+                    (_, End::Eof) => return Err(self.error("unexpected EOF")),
+                    (_, End::Else(_)) => return Err(self.error("unexpected {{else}}")),
+                },
+                Some(Token::Word(next)) if next == word && word != "range" => {
+                    vec![self.block(word, tokens[1..].to_vec(), at)?]
+                }
+                Some(_) => return Err(self.error("unexpected token in {{else}}")),
+            },
+        };
+        self.variables.truncate(known);
+        Ok(match word {
+            "if" => Node::If { test, then, other },
+            "with" => Node::With { test, then, other },
+            _ => Node::Range { over: test, body: then, other },
+        })
+    }
+
+    /// `$k, $v := pipe`.
+    fn range_pipe(&mut self, tokens: &[Token], at: (usize, usize)) -> Result<Pipe, String> {
+        if let [Token::Variable(key), Token::Comma, Token::Variable(value), sign, rest @ ..] =
+            tokens
+        {
+            let declares = match sign {
+                Token::Declare => true,
+                Token::Assign => false,
+                _ => return Err(self.error("range can only initialize variables")),
+            };
+            let mut pipe = self.pipe(rest, at)?;
+            pipe.variables = vec![key.clone(), value.clone()];
+            pipe.declares = declares;
+            self.variables.extend(pipe.variables.iter().cloned());
+            return Ok(pipe);
+        }
+        self.pipe(tokens, at)
+    }
+
+    fn pipe(&mut self, tokens: &[Token], at: (usize, usize)) -> Result<Pipe, String> {
+        let (variables, declares, tokens) = match tokens {
+            [Token::Variable(name), Token::Declare, rest @ ..] => (vec![name.clone()], true, rest),
+            [Token::Variable(name), Token::Assign, rest @ ..] => {
+                self.known(name)?;
+                (vec![name.clone()], false, rest)
+            }
+            _ => (Vec::new(), false, tokens),
+        };
+        let mut tokens = tokens;
+        let commands = self.commands(&mut tokens, at)?;
+        if !tokens.is_empty() {
+            return Err(self.error("unexpected right paren"));
+        }
+        if declares {
+            self.variables.extend(variables.iter().cloned());
+        }
+        Ok(Pipe { variables, declares, commands, at })
+    }
+
+    fn known(&self, name: &str) -> Result<(), String> {
+        if self.variables.iter().any(|known| known == name) {
+            return Ok(());
+        }
+        Err(self.error(format!("undefined variable \"${name}\"")))
+    }
+
+    /// Commands up to a right parenthesis or the end.
+    fn commands(
+        &mut self,
+        tokens: &mut &[Token],
+        at: (usize, usize),
+    ) -> Result<Vec<Command>, String> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.error("too deeply nested"));
+        }
+        let mut commands = vec![Command::new()];
+        while let Some((token, rest)) = tokens.split_first() {
+            let command = commands.last_mut().expect("there is a first one");
+            let operand = match token {
+                Token::Close => break,
+                Token::Bar => {
+                    if command.is_empty() {
+                        return Err(self.error("missing value for command"));
+                    }
+                    commands.push(Command::new());
+                    *tokens = rest;
+                    continue;
+                }
+                Token::Field(names, true) => {
+                    let more = names.iter().cloned();
+                    match command.last_mut() {
+                        Some(Operand::Variable(_, fields) | Operand::Group(_, fields)) => {
+                            fields.extend(more);
+                        }
+                        _ => return Err(self.error("unexpected <.> in operand")),
+                    }
+                    *tokens = rest;
+                    continue;
+                }
+                Token::Field(names, false) => Operand::Field(names.clone()),
+                Token::Variable(name) => {
+                    self.known(name)?;
+                    Operand::Variable(name.clone(), Vec::new())
+                }
+                Token::Literal(value) => Operand::Literal(value.clone()),
+                Token::Word(word) => match function::known(word) {
+                    Some(name) => Operand::Function(name),
+                    None => return Err(self.error(format!("function {word:?} not defined"))),
+                },
+                Token::Open => {
+                    let mut inner = rest;
+                    let commands_inside = self.commands(&mut inner, at)?;
+                    let Some((Token::Close, after)) = inner.split_first() else {
+                        return Err(self.error("unclosed left paren"));
+                    };
+                    let pipe = Pipe {
+                        variables: Vec::new(),
+                        declares: false,
+                        commands: commands_inside,
+                        at,
+                    };
+                    command.push(Operand::Group(pipe, Vec::new()));
+                    *tokens = after;
+                    continue;
+                }
+                Token::Comma | Token::Declare | Token::Assign => {
+                    return Err(self.error("unexpected token in operand"));
+                }
+            };
+            command.push(operand);
+            *tokens = rest;
+        }
+        self.depth -= 1;
+        if commands.last().is_some_and(Vec::is_empty) {
+            return Err(self.error("missing value for command"));
+        }
+        Ok(commands)
+    }
+
+    /// The tokens of an action, to its `}}`.
+    fn action(&mut self) -> Result<Vec<Token>, String> {
+        if self.rest.trim_start().starts_with("/*") {
+            let end = self.rest.find("*/").ok_or_else(|| self.error("unclosed comment"))?;
+            self.rest = &self.rest[end + 2..];
+        }
+        let mut tokens = Vec::new();
+        loop {
+            let blank = self.rest.len();
+            self.rest = self.rest.trim_start();
+            let sticks = blank == self.rest.len()
+                && matches!(tokens.last(), Some(Token::Variable(_) | Token::Close));
+            if blank != self.rest.len() && self.rest.starts_with("-}}") {
+                self.rest = self.rest[3..].trim_start();
+                return Ok(tokens);
+            }
+            if let Some(rest) = self.rest.strip_prefix("}}") {
+                self.rest = rest;
+                return Ok(tokens);
+            }
+            let token = self.token(sticks)?;
+            tokens.push(token);
+        }
+    }
+
+    fn token(&mut self, sticks: bool) -> Result<Token, String> {
+        let Some(first) = self.rest.chars().next() else {
+            return Err(self.error("unclosed action"));
+        };
+        let simple = [
+            (":=", Token::Declare),
+            ("=", Token::Assign),
+            ("|", Token::Bar),
+            ("(", Token::Open),
+            (")", Token::Close),
+            (",", Token::Comma),
+        ];
+        for (text, token) in simple {
+            if let Some(rest) = self.rest.strip_prefix(text) {
+                self.rest = rest;
+                return Ok(token);
+            }
+        }
+        match first {
+            '.' if !self.rest[1..].starts_with(|c: char| c.is_ascii_digit()) => self.field(sticks),
+            '$' => {
+                self.rest = &self.rest[1..];
+                Ok(Token::Variable(self.word()))
+            }
+            '"' | '`' | '\'' => self.quoted(first),
+            c if c.is_ascii_digit() || "+-.".contains(c) => self.number(),
+            c if c.is_alphabetic() || c == '_' => Ok(match self.word().as_str() {
+                "true" => Token::Literal(true.into()),
+                "false" => Token::Literal(false.into()),
+                "nil" => Token::Literal(serde_json::Value::Null),
+                word => Token::Word(word.to_owned()),
+            }),
+            c => Err(self.error(format!("unexpected {c:?} in operand"))),
+        }
+    }
+
+    fn word(&mut self) -> String {
+        let end = self.rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+        let (word, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        self.rest = rest;
+        word.to_owned()
+    }
+
+    fn field(&mut self, sticks: bool) -> Result<Token, String> {
+        let mut names = Vec::new();
+        while let Some(rest) = self.rest.strip_prefix('.') {
+            self.rest = rest;
+            let name = self.word();
+            if name.is_empty() {
+                if names.is_empty() && !self.rest.starts_with('.') {
+                    break;
+                }
+                return Err(self.error("unexpected <.> in operand"));
+            }
+            names.push(name);
+        }
+        Ok(Token::Field(names, sticks))
+    }
+
+    fn quoted(&mut self, quote: char) -> Result<Token, String> {
+        let mut value = String::new();
+        let mut chars = self.rest[1..].chars();
+        loop {
+            match chars.next() {
+                None | Some('\n') if quote != '`' => {
+                    return Err(self.error("unterminated quoted string"));
+                }
+                None => return Err(self.error("unterminated raw quoted string")),
+                Some(c) if c == quote => break,
+                Some('\\') if quote != '`' => value.push(match chars.next() {
+                    Some('n') => '\n',
+                    Some('t') => '\t',
+                    Some('r') => '\r',
+                    Some('0') => '\0',
+                    Some(c @ ('\\' | '"' | '\'')) => c,
+                    _ => return Err(self.error("invalid escape in quoted string")),
+                }),
+                Some(c) => value.push(c),
+            }
+        }
+        self.rest = chars.as_str();
+        if quote == '\'' {
+            let mut one = value.chars();
+            return match (one.next(), one.next()) {
+                (Some(c), None) => Ok(Token::Literal(u32::from(c).into())),
+                _ => Err(self.error("malformed character constant")),
+            };
+        }
+        Ok(Token::Literal(value.into()))
+    }
+
+    fn number(&mut self) -> Result<Token, String> {
+        let word = |c: char| c.is_alphanumeric() || "+-._".contains(c);
+        let (text, rest) =
+            self.rest.split_at(self.rest.find(|c| !word(c)).unwrap_or(self.rest.len()));
+        let value = match (super::super::value::integer(text), text.parse::<f64>()) {
+            (Ok(whole), _) => whole.into(),
+            (Err(_), Ok(number)) if number.is_finite() => number.into(),
+            _ => return Err(self.error(format!("bad number syntax: {text:?}"))),
+        };
+        self.rest = rest;
+        Ok(Token::Literal(value))
+    }
+}
+
+fn push_text(nodes: &mut Vec<Node>, text: &str) {
+    if !text.is_empty() {
+        nodes.push(Node::Text(text.to_owned()));
+    }
+}

@@ -1,0 +1,49 @@
+//! Seeing a run through to its end: one small thread per running container, blocked in its
+//! monitor's word.
+
+use std::sync::Arc;
+
+use super::Engine;
+use super::adopt::settle;
+use super::slot::Slot;
+use super::wait::last_exit;
+use crate::base::step;
+use crate::container::State;
+use crate::runtime::handle::{Handle, read_exit};
+use crate::warn;
+
+impl Engine {
+    /// Waits for the end of run `run`, releases what it held, and shows the end.
+    pub(super) fn supervise(&self, slot: &Arc<Slot>, monitor: &Handle, run: u64) {
+        let told = monitor.wait_exit();
+        step::done("exit.told");
+        if let Err(error) = &told {
+            warn!("container {}: {error}", slot.id.short());
+        }
+        // Kills what a monitor that died has left running. Dying in here, adopt finds exit.json
+        // and releases the rest.
+        self.release(&slot.id);
+        step::done("exit.released");
+        let exit = told.ok().or_else(|| read_exit(&self.layout.io(&slot.id)));
+        let record = slot.record();
+        let state = settle(&record, exit.filter(|exit| exit.run == run));
+        self.show_exit(slot, state);
+        self.remove_if_automatic(slot);
+    }
+
+    /// Shows the end of a run, and tells it to those who wait.
+    fn show_exit(&self, slot: &Slot, state: State) {
+        let (code, error) = last_exit(&state);
+        let oom_killed = matches!(state, State::Exited { oom_killed: true, .. });
+        let mut inner = slot.lock();
+        inner.state = state;
+        inner.stop = None;
+        inner.monitor = None;
+        // Before anybody is told: what they do next must come after it in the events.
+        if oom_killed {
+            self.emit_container("oom", &inner.record, &[]);
+        }
+        self.emit_container("die", &inner.record, &[("exitCode", code.to_string())]);
+        inner.tell_exit(code, error.as_deref());
+    }
+}
