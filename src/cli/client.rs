@@ -1,5 +1,6 @@
 //! Requests to the daemon: where it is, paths and queries, answers and errors.
 
+use std::cell::RefCell;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
@@ -7,8 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::fail::Failure;
-use crate::base::{Error, Kind};
-use crate::http::client::{self as http, Host, Request, RequestBody, Response};
+use crate::http::client::{self as http, Connection, Host, Request, RequestBody, Response};
 use crate::wire::json;
 use crate::wire::system::{API_VERSION, ErrorBody};
 
@@ -18,9 +18,9 @@ pub(crate) const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// A daemon to talk to.
 pub(crate) struct Client {
     host: Host,
-    shown: String,
     version: String,
     headers: Vec<(String, String)>,
+    connection: RefCell<Option<Connection>>,
 }
 
 /// A connection that has become a stream: the socket, and what came with the head.
@@ -37,7 +37,8 @@ impl Client {
             Ok(version) if !version.is_empty() => version.trim_start_matches('v').to_owned(),
             _ => API_VERSION.to_owned(),
         };
-        Ok(Client { host: parse_host(host)?, shown: host.to_owned(), version, headers })
+        let connection = RefCell::new(None);
+        Ok(Client { host: parse_host(host)?, version, headers, connection })
     }
 
     /// The version of the API that is spoken.
@@ -49,24 +50,8 @@ impl Client {
         format!("/v{}{path}", self.version)
     }
 
-    fn failed(&self, error: &Error) -> Failure {
-        let host = &self.shown;
-        Failure::new(match (error.kind(), error.os_error()) {
-            // EACCES
-            (_, Some(13)) => {
-                format!("permission denied while trying to connect to the daemon at {host}")
-            }
-            (Kind::Unavailable, _) => {
-                // Scripts look for this sentence.
-                format!(
-                    "Cannot connect to the Docker daemon at {host}. Is the docker daemon running?"
-                )
-            }
-            _ => format!("error during connect to {host}: {error}"),
-        })
-    }
-
-    /// Sends a request and gives the answer whatever its status.
+    /// Sends a request and gives the answer whatever its status. Calls share one connection while
+    /// their answers are read to the end.
     fn exchange(
         &self,
         method: &str,
@@ -81,7 +66,12 @@ impl Client {
             RequestBody::Stream(kind, reader) => RequestBody::Stream(kind, &mut *reader),
         };
         let request = Request { method, target: &target, headers: self.headers.clone(), body };
-        http::send(&self.host, request).map_err(|error| self.failed(&error))
+        let mut slot = self.connection.borrow_mut();
+        let connection = match slot.take() {
+            Some(connection) => slot.insert(connection),
+            None => slot.insert(Connection::open(&self.host)?),
+        };
+        Ok(connection.send(request)?)
     }
 
     /// Sends a request; the answer's body is read as it comes.
@@ -153,7 +143,7 @@ impl Client {
         let headers = self.headers.clone();
         let request =
             Request { method: "POST", target: &target, headers, body: RequestBody::Empty };
-        match http::hijack(&self.host, request).map_err(|error| self.failed(&error))? {
+        match http::hijack(&self.host, request)? {
             Ok(hijacked) => Ok(hijacked),
             Err(response) => Err(refusal(response)),
         }
