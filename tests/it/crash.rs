@@ -3,38 +3,44 @@
 //!
 //! `SKIFF_DIE_AFTER=step` kills it right after that step, without any clean-up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::json;
 
 use crate::harness::{Daemon, Setup, Tar, Wire, busybox_tar, wait_for};
 
-/// All steps that the source names.
+/// All steps that the source names, as `module/step`.
 fn all_steps() -> BTreeSet<String> {
-    fn search(dir: &Path, found: &mut BTreeSet<String>) {
+    fn search(dir: &Path, module: &str, found: &mut BTreeSet<String>) {
         for entry in std::fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let module = if module.is_empty() { &name } else { module };
             if path.is_dir() {
-                search(&path, found);
+                search(&path, module, found);
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            let names =
-                text.split("step::done(\"").skip(1).filter_map(|rest| rest.split('"').next());
-            found.extend(names.map(str::to_owned));
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            let names = code.split("step::done(\"").skip(1);
+            let names = names.filter_map(|rest| rest.split('"').next());
+            found.extend(names.map(|name| format!("{module}/{name}")));
         }
     }
     let mut found = BTreeSet::new();
-    search(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    search(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut found);
     found
 }
 
-/// Steps by what is going on when they are passed.
+/// Steps of a module by what is going on when they are passed: `engine/start.`.
 fn steps(of: &str) -> Vec<String> {
-    let steps: Vec<String> = all_steps().into_iter().filter(|s| s.starts_with(of)).collect();
+    let all = all_steps();
+    let steps: Vec<String> =
+        all.iter().filter_map(|s| s.strip_prefix(of)).map(str::to_owned).collect();
     assert!(!steps.is_empty(), "no step of {of} is named");
-    steps
+    let of = of.rsplit('/').next().unwrap();
+    steps.iter().map(|step| format!("{of}{step}")).collect()
 }
 
 /// Asks, and takes it that the daemon dies instead of answering: the status, if there was one.
@@ -83,7 +89,7 @@ fn revive(d: &mut Daemon, step: &str) {
 
 #[test]
 fn create() {
-    for step in steps("create") {
+    for step in steps("engine/create.") {
         let (mut d, _) = doomed(&step, &[]);
         let body = json!({"Image": "busybox", "Cmd": ["echo", "x"]}).to_string();
         let answer =
@@ -103,7 +109,7 @@ fn create() {
 
 #[test]
 fn start() {
-    for step in steps("start") {
+    for step in steps("engine/start.") {
         let (mut d, id) = doomed(&step, &["sh", "-c", "echo ran; sleep 1000"]);
         post(&d, &format!("/containers/{id}/start"));
         revive(&mut d, &step);
@@ -121,7 +127,7 @@ fn start() {
 
 #[test]
 fn exit() {
-    for step in steps("exit") {
+    for step in steps("engine/exit.") {
         let (mut d, id) = doomed(&step, &["sh", "-c", "echo ran; exit 7"]);
         post(&d, &format!("/containers/{id}/start"));
         revive(&mut d, &step);
@@ -134,7 +140,7 @@ fn exit() {
 
 #[test]
 fn remove() {
-    for step in steps("remove") {
+    for step in steps("engine/remove.") {
         let (mut d, id) = doomed(&step, &["true"]);
         let answer =
             ask(&d, "DELETE", &format!("/containers/{id}?force=1"), "application/json", b"");
@@ -150,7 +156,7 @@ fn remove() {
 
 #[test]
 fn stop_and_kill_of_a_running_one() {
-    for step in steps("exit").into_iter().chain(steps("remove")) {
+    for step in steps("engine/exit.").into_iter().chain(steps("engine/remove.")) {
         let mut d = Daemon::start();
         let id = d.ok(["run", "-d", "busybox", "sleep", "1000"]);
         d.kill9();
@@ -165,24 +171,59 @@ fn stop_and_kill_of_a_running_one() {
 }
 
 #[test]
-fn import_tag_and_untag() {
-    for step in steps("import").into_iter().chain(steps("tag")).chain(steps("rmi")) {
+fn rename() {
+    for step in steps("engine/rename.") {
+        let (mut d, id) = doomed(&step, &["true"]);
+        let answer = post(&d, &format!("/containers/{id}/rename?name=new"));
+        revive(&mut d, &step);
+        let name = d.inspect(&id)["Name"].as_str().unwrap().to_owned();
+        assert!(name == "/new" || answer != Some(204), "{step}: promised and {name}");
+        d.assert_nothing_left_behind();
+    }
+}
+
+/// What a client has been told of a name.
+#[derive(Clone, Copy, PartialEq)]
+enum Told {
+    There,
+    Gone,
+    Nothing,
+}
+
+#[test]
+fn import_tag_untag_and_removal_of_images() {
+    let of = ["image/import.", "image/tag.", "image/untag.", "image/remove."];
+    for step in of.into_iter().flat_map(steps) {
         let (mut d, _) = doomed(&step, &[]);
         let tar = Tar::busybox().file("marker", 0o644, step.as_bytes()).bytes();
+        let delete = |path: &str| ask(&d, "DELETE", path, "application/json", b"");
+        let mut told = BTreeMap::from([("new:latest", Told::Gone), ("other:v1", Told::Gone)]);
         let imported =
             ask(&d, "POST", "/images/create?fromSrc=-&repo=new", "application/x-tar", &tar);
-        let tagged = post(&d, "/images/busybox/tag?repo=other&tag=v1");
-        let removed = ask(&d, "DELETE", "/images/other:v1", "application/json", b"");
+        told.insert("new:latest", Told::Nothing);
+        let mut last = imported;
+        // Each is asked only if the one before was answered: the daemon lives.
+        let mut next = |name, done, answer: &dyn Fn() -> Option<u16>| {
+            if last.is_some() {
+                told.insert(name, Told::Nothing);
+                last = answer();
+                if last.is_some_and(|status| status < 300) {
+                    told.insert(name, done);
+                }
+            }
+        };
+        next("other:v1", Told::There, &|| post(&d, "/images/new/tag?repo=other&tag=v1"));
+        next("other:v1", Told::Gone, &|| delete("/images/other:v1"));
+        next("new:latest", Told::Gone, &|| delete("/images/new"));
         revive(&mut d, &step);
-        let there = |name: &str| d.api("GET", &format!("/images/{name}/json")).status == 200;
-        // The head of an import is 200 before its end: that alone promises nothing.
-        if tagged.is_some() {
-            assert!(imported.is_some() && there("new"), "{step}: an import that was over is gone");
-        }
-        if removed == Some(200) {
-            assert!(!there("other:v1"), "{step}: promised to be gone");
-        } else if removed.is_none() && tagged == Some(201) && !step.starts_with("rmi") {
-            assert!(there("other:v1"), "{step}: promised and gone");
+        for (name, told) in told {
+            let there = d.api("GET", &format!("/images/{name}/json")).status == 200;
+            let right = match told {
+                Told::There => there,
+                Told::Gone => !there,
+                Told::Nothing => true,
+            };
+            assert!(right, "{step}: {name} is {}", if there { "back" } else { "gone" });
         }
         // Every listed image runs.
         let listed = d.ok(["images", "--format", "{{.Repository}}:{{.Tag}}"]);
@@ -197,10 +238,20 @@ fn import_tag_and_untag() {
 
 #[test]
 fn every_step_is_covered() {
-    let prefixes = ["create", "start", "exit", "remove", "import", "tag", "rmi"];
+    let covered = [
+        "engine/create.",
+        "engine/start.",
+        "engine/exit.",
+        "engine/remove.",
+        "engine/rename.",
+        "image/import.",
+        "image/tag.",
+        "image/untag.",
+        "image/remove.",
+    ];
     let all = all_steps();
     let open: Vec<&String> =
-        all.iter().filter(|s| !prefixes.iter().any(|p| s.starts_with(p))).collect();
+        all.iter().filter(|step| !covered.iter().any(|prefix| step.starts_with(prefix))).collect();
     assert!(open.is_empty(), "no crash test for {open:?}");
 }
 
