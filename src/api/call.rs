@@ -63,17 +63,40 @@ impl<'c> Call<'c, '_> {
         status: u16,
         body: &T,
     ) -> Result<()> {
-        let reply = Reply {
-            status,
-            content_type: "application/json",
-            headers: Vec::new(),
-            body: json(body),
-        };
+        self.reply_bytes(status, json(body))
+    }
+
+    /// Answers with JSON that is written already.
+    pub(super) fn reply_bytes(&mut self, status: u16, body: Vec<u8>) -> Result<()> {
+        let reply = Reply { status, content_type: "application/json", headers: Vec::new(), body };
         Ok(self.exchange.reply(reply)?)
     }
 
     pub(super) fn reply_empty(&mut self, status: u16) -> Result<()> {
         Ok(self.exchange.reply(Reply { status, ..Reply::default() })?)
+    }
+}
+
+/// A list that is written one element at a time, so that only its text is kept.
+pub(super) struct JsonList(Vec<u8>);
+
+impl JsonList {
+    /// An empty list with room for `count` elements of usual size.
+    pub(super) fn with_room(count: usize) -> JsonList {
+        JsonList(Vec::with_capacity(count.saturating_mul(700).saturating_add(2)))
+    }
+
+    pub(super) fn push<T: Serialize>(&mut self, element: &T) {
+        self.0.push(if self.0.is_empty() { b'[' } else { b',' });
+        serde_json::to_writer(&mut self.0, element).expect("our own types are always JSON");
+    }
+
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        if self.0.is_empty() {
+            self.0.push(b'[');
+        }
+        self.0.extend_from_slice(b"]\n");
+        self.0
     }
 }
 

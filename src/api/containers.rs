@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::call::Call;
+use super::Api;
+use super::call::{Call, JsonList};
 use super::render::container as render;
-use crate::base::{Error, Kind, Result};
+use crate::base::{Error, Kind, Result, Timestamp};
 use crate::engine::{CreateRequest, ListQuery, RemoveHow, StopHow};
 use crate::model::Signal;
 use crate::wire::container as wire;
@@ -22,13 +23,15 @@ pub(super) fn list(call: &mut Call<'_, '_>) -> Result<()> {
     let with_size = call.flag("size");
     let engine = call.engine();
     let found = engine.list(&query)?;
+    let answers = call.answers();
+    let now = Timestamp::now();
     let mut images = HashMap::new();
-    let mut summaries = Vec::with_capacity(found.len());
+    let mut list = JsonList::with_room(found.len());
     for snapshot in &found {
         let typed = snapshot.record.config.image.as_str();
         // The name that the user typed is shown for as long as it means the same image.
         let means = *images.entry(typed).or_insert_with(|| engine.image(typed).ok().map(|i| i.id));
-        let mut summary = render::summary(snapshot, means, call.answers());
+        let mut summary = render::summary(snapshot, means, now, answers);
         if with_size {
             match engine.size(snapshot.record.id.as_str()) {
                 Ok(size) => render::add_size(size, &mut summary.size_rw, &mut summary.size_root_fs),
@@ -36,14 +39,15 @@ pub(super) fn list(call: &mut Call<'_, '_>) -> Result<()> {
                 Err(error) => return Err(error),
             }
         }
-        summaries.push(summary);
+        list.push(&summary);
     }
-    call.reply_json(200, &summaries)
+    call.reply_bytes(200, list.finish())
 }
 
 pub(super) fn inspect(call: &mut Call<'_, '_>) -> Result<()> {
     let snapshot = call.engine().get(call.name)?;
-    let mut inspect = render::inspect(&snapshot, call.api, call.answers());
+    let Api { options, driver, .. } = call.api;
+    let mut inspect = render::inspect(&snapshot, options, driver, call.answers());
     if call.flag("size") {
         let size = call.engine().size(snapshot.record.id.as_str())?;
         render::add_size(size, &mut inspect.size_rw, &mut inspect.size_root_fs);

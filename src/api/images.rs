@@ -4,11 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, Write};
 
 use super::call::{Call, json};
+use super::changes;
 use super::render::image as render;
 use crate::base::{Error, Kind, Result};
 use crate::http::fetch;
 use crate::image::{Image, ImportSpec, Removed};
-use crate::model::Reference;
+use crate::model::{Reference, RunConfig};
 use crate::wire::image as wire;
 use crate::wire::stream::{Message, ProgressDetail};
 
@@ -86,16 +87,17 @@ pub(super) fn create(call: &mut Call<'_, '_>) -> Result<()> {
             call.text("fromImage")
         )));
     }
-    if let Some(change) = call.exchange.head.query.all("changes").find(|text| !text.is_empty()) {
-        return Err(Error::not_implemented(format!("changes is not served yet: {change}")));
-    }
     let source = call.text("fromSrc").to_owned();
     let platform = call.text("platform");
+    let mut config = RunConfig::default();
+    for change in call.exchange.head.query.all("changes").filter(|text| !text.is_empty()) {
+        changes::apply(change, &mut config)?;
+    }
     let spec = ImportSpec {
         reference: reference(call.text("repo"), call.text("tag"))?,
         message: call.text("message").to_owned(),
+        config,
         platform: (!platform.is_empty()).then(|| platform.to_owned()),
-        ..ImportSpec::default()
     };
     match &*source {
         "" => Err(Error::bad_parameter("neither fromSrc nor fromImage is given")),
@@ -115,10 +117,8 @@ fn import_body(call: &mut Call<'_, '_>, spec: &ImportSpec) -> Result<()> {
 }
 
 fn import_url(call: &mut Call<'_, '_>, url: &str, mut spec: ImportSpec) -> Result<()> {
-    let mut fetched = fetch::get(url).map_err(|error| match error.kind() {
-        Kind::Internal => Error::bad_parameter(format!("cannot fetch {url}: {error}")),
-        _ => error,
-    })?;
+    // Whatever goes wrong there, it is the URL that was asked for.
+    let mut fetched = fetch::get(url).map_err(|error| error.with_kind(Kind::BadParameter))?;
     if spec.message.is_empty() {
         spec.message = format!("Imported from {url}");
     }

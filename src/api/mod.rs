@@ -6,6 +6,7 @@
 
 mod attach;
 mod call;
+mod changes;
 mod containers;
 mod guard;
 mod images;

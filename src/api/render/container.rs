@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::super::Api;
+use super::super::Options;
 use super::count;
 use crate::base::{Digest, Timestamp, units};
 use crate::container::{Record, State};
@@ -22,6 +22,7 @@ const UNKNOWN_CODE: i32 = 255;
 pub(in crate::api) fn summary(
     snapshot: &Snapshot,
     means: Option<Digest>,
+    now: Timestamp,
     answers: Answers,
 ) -> wire::Summary<'_> {
     let Snapshot { record, state } = snapshot;
@@ -43,7 +44,7 @@ pub(in crate::api) fn summary(
         size_root_fs: None,
         labels: std::borrow::Cow::Borrowed(&record.config.labels),
         state: status_word(state).into(),
-        status: status_text(state, Timestamp::now()),
+        status: status_text(state, now),
         host_config: SummaryHostConfig {
             network_mode: wire::network_mode_text(&record.host.network_mode),
             annotations: record.host.annotations.clone(),
@@ -64,7 +65,12 @@ pub(in crate::api) fn add_size(
 }
 
 /// All about a container.
-pub(in crate::api) fn inspect(snapshot: &Snapshot, api: &Api, answers: Answers) -> wire::Inspect {
+pub(in crate::api) fn inspect(
+    snapshot: &Snapshot,
+    options: &Options,
+    driver: &str,
+    answers: Answers,
+) -> wire::Inspect {
     let Snapshot { record, state } = snapshot;
     let mut argv = record.argv();
     let path = if argv.is_empty() { String::new() } else { argv.remove(0) };
@@ -72,8 +78,8 @@ pub(in crate::api) fn inspect(snapshot: &Snapshot, api: &Api, answers: Answers) 
     if config.hostname.is_empty() {
         record.id.short().clone_into(&mut config.hostname);
     }
-    let run_file = |name: &str| text(&api.options.run_root.join(record.id.as_str()).join(name));
-    let own = api.options.root.join("containers").join(record.id.as_str());
+    let run_file = |name: &str| text(&options.run_root.join(record.id.as_str()).join(name));
+    let own = options.root.join("containers").join(record.id.as_str());
     let log_path = match record.host.log.driver {
         LogDriver::JsonFile => text(&own.join("io/container.log")),
         LogDriver::None => String::new(),
@@ -91,7 +97,7 @@ pub(in crate::api) fn inspect(snapshot: &Snapshot, api: &Api, answers: Answers) 
         log_path,
         name: format!("/{}", record.name),
         restart_count: record.restart_count.into(),
-        driver: api.driver.clone(),
+        driver: driver.to_owned(),
         platform: "linux".into(),
         mount_label: String::new(),
         process_label: String::new(),
@@ -100,7 +106,7 @@ pub(in crate::api) fn inspect(snapshot: &Snapshot, api: &Api, answers: Answers) 
         host_config: wire::HostConfig::from_model(&record.host),
         graph_driver: GraphDriver {
             data: Some([("UpperDir".to_owned(), text(&own.join("diff")))].into()),
-            name: api.driver.clone(),
+            name: driver.to_owned(),
         },
         size_rw: None,
         size_root_fs: None,
@@ -230,5 +236,155 @@ fn state_of(state: &State) -> wire::State {
             finished_at: finished_at.to_string(),
             ..shown
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::Id;
+    use crate::container::DiskState;
+    use crate::model::{HostConfig, RunConfig};
+    use crate::wire::Version;
+
+    fn snapshot(state: State) -> Snapshot {
+        let record = Record {
+            version: Record::VERSION,
+            id: Id::parse(&"ab".repeat(32)).unwrap(),
+            name: "web".into(),
+            created: Timestamp { seconds: 1_700_000_000, nanos: 0 },
+            image: Digest::of(b"image"),
+            config: RunConfig {
+                cmd: Some(vec!["sh".into(), "-c".into(), "sleep 1".into()]),
+                env: vec!["A=b".into()],
+                image: "busybox".into(),
+                labels: [("k".to_owned(), "v".to_owned())].into(),
+                ..RunConfig::default()
+            },
+            host: HostConfig { network_mode: NetworkMode::None, ..HostConfig::default() },
+            endpoints: BTreeMap::new(),
+            mounts: Vec::new(),
+            run: 1,
+            restart_count: 0,
+            stopped_by_user: false,
+            state: DiskState::Starting,
+        };
+        Snapshot { record: Arc::new(record), state }
+    }
+
+    fn running() -> Snapshot {
+        snapshot(State::Running {
+            since: Timestamp { seconds: 1_700_000_000, nanos: 500_000_000 },
+            pid: 77,
+            paused: false,
+        })
+    }
+
+    const NOW: Timestamp = Timestamp { seconds: 1_700_000_300, nanos: 0 };
+
+    #[test]
+    fn a_line_of_the_list_has_todays_shape() {
+        let snapshot = running();
+        let image = snapshot.record.image;
+        let shown = summary(&snapshot, Some(image), NOW, Version::NEWEST.answers());
+        let network = "{\"IPAMConfig\":null,\"Links\":null,\"Aliases\":null,\"MacAddress\":\"\",\
+                       \"NetworkID\":\"\",\"EndpointID\":\"\",\"Gateway\":\"\",\"IPAddress\":\"\",\
+                       \"IPPrefixLen\":0,\"IPv6Gateway\":\"\",\"GlobalIPv6Address\":\"\",\
+                       \"GlobalIPv6PrefixLen\":0,\"DriverOpts\":null,\"DNSNames\":null}";
+        let expected = format!(
+            "{{\"Id\":\"{id}\",\"Names\":[\"/web\"],\"Image\":\"busybox\",\"ImageID\":\"{image}\",\
+             \"Command\":\"sh -c 'sleep 1'\",\"Created\":1700000000,\"Ports\":[],\
+             \"Labels\":{{\"k\":\"v\"}},\"State\":\"running\",\"Status\":\"Up 4 minutes\",\
+             \"HostConfig\":{{\"NetworkMode\":\"none\"}},\
+             \"NetworkSettings\":{{\"Networks\":{{\"none\":{network}}}}},\"Mounts\":[]}}",
+            id = "ab".repeat(32),
+        );
+        assert_eq!(serde_json::to_string(&shown).unwrap(), expected);
+        let moved = summary(&snapshot, None, NOW, Version::NEWEST.answers());
+        assert_eq!(moved.image, image.to_string());
+        let read: wire::Summary = crate::wire::json::from_answer(expected.as_bytes()).unwrap();
+        assert_eq!(read, shown);
+    }
+
+    #[test]
+    fn inspect_has_the_keys_that_scripts_look_for() {
+        let options = Options {
+            root: "/var/lib/skiff".into(),
+            run_root: "/run/skiff".into(),
+            ..Options::default()
+        };
+        let shown = inspect(&running(), &options, "overlay2", Version::NEWEST.answers());
+        let text = serde_json::to_string(&shown).unwrap();
+        let read: wire::Inspect = crate::wire::json::from_answer(text.as_bytes()).unwrap();
+        assert_eq!(read, shown);
+
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let keys = |value: &serde_json::Value| {
+            value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            keys(&value),
+            "AppArmorProfile Args Config Created Driver ExecIDs GraphDriver HostConfig \
+             HostnamePath HostsPath Id Image LogPath MountLabel Mounts Name NetworkSettings Path \
+             Platform ProcessLabel ResolvConfPath RestartCount State"
+        );
+        assert_eq!(
+            keys(&value["State"]),
+            "Dead Error ExitCode FinishedAt OOMKilled Paused Pid Restarting Running StartedAt \
+             Status"
+        );
+        assert_eq!(
+            keys(&value["NetworkSettings"]),
+            "Bridge EndpointID Gateway GlobalIPv6Address GlobalIPv6PrefixLen HairpinMode \
+             IPAddress IPPrefixLen IPv6Gateway LinkLocalIPv6Address LinkLocalIPv6PrefixLen \
+             MacAddress Networks Ports SandboxID SandboxKey SecondaryIPAddresses \
+             SecondaryIPv6Addresses"
+        );
+        assert_eq!(value["State"]["StartedAt"], "2023-11-14T22:13:20.5Z");
+        assert_eq!(value["State"]["FinishedAt"], "0001-01-01T00:00:00Z");
+        assert_eq!(value["State"]["Pid"], 77);
+        assert_eq!(value["Path"], "sh");
+        assert_eq!(value["Args"], serde_json::json!(["-c", "sleep 1"]));
+        assert_eq!(value["Config"]["Hostname"], "abababababab");
+        assert_eq!(value["HostConfig"]["RestartPolicy"]["Name"], "no");
+        let id = "ab".repeat(32);
+        assert_eq!(value["LogPath"], format!("/var/lib/skiff/containers/{id}/io/container.log"));
+        assert_eq!(value["HostsPath"], format!("/run/skiff/{id}/hosts"));
+    }
+
+    #[test]
+    fn every_state_has_its_words() {
+        let then = Timestamp { seconds: NOW.seconds - 60, nanos: 0 };
+        let check = |state: State, word: &str, text: &str| {
+            assert_eq!(status_word(&state), word);
+            assert_eq!(status_text(&state, NOW), text);
+            let shown = state_of(&state);
+            assert_eq!(shown.status, word);
+            assert_eq!(shown.running, matches!(word, "running" | "paused" | "restarting"));
+        };
+        let exited = |code| State::Exited {
+            code,
+            oom_killed: true,
+            started_at: then,
+            finished_at: then,
+            error: None,
+        };
+        check(State::Created { code: 127, error: Some("x".into()) }, "created", "Created");
+        check(State::Starting, "created", "Created");
+        let running = |paused| State::Running { since: then, pid: 1, paused };
+        check(running(false), "running", "Up About a minute");
+        check(running(true), "paused", "Up About a minute (Paused)");
+        check(exited(Some(3)), "exited", "Exited (3) About a minute ago");
+        check(exited(None), "exited", "Exited (255) About a minute ago");
+        check(
+            State::Restarting { code: 1, started_at: then, finished_at: then },
+            "restarting",
+            "Restarting (1) About a minute ago",
+        );
+        check(State::Removing, "removing", "Removal In Progress");
+        assert!(state_of(&exited(None)).error.contains("unknown"));
+        assert!(state_of(&exited(Some(0))).oom_killed);
     }
 }
