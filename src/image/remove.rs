@@ -3,14 +3,14 @@
 //! What is to go is decided first, in memory; then it goes: configs, names, layers. A full disk
 //! does not stop it: when there is no room to write the names, room is made first.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::layers::Discarded;
 use super::references::References;
 use super::store::{Index, Meaning, Store, no_such};
 use super::{Image, Removed};
-use crate::base::{Context, Digest, Error, Kind, Result, atomic_file, step};
+use crate::base::{Context, Digest, Error, Id, Kind, Result, atomic_file, step};
 
 /// Who keeps an image: the short id of a container, and whether it runs.
 type InUse<'a> = &'a dyn Fn(&Digest) -> Option<(String, bool)>;
@@ -53,6 +53,7 @@ impl Store {
             let (image, meaning) = index.resolve(name).ok_or_else(|| no_such(name))?;
             (image, meaning, View::of(&index))
         };
+        let known = view.containers.clone();
         let decision = view.decide(name, &image, &meaning, force, prune_parents, in_use)?;
         let Decision { references, doomed, done } = decision;
         if doomed.is_empty() {
@@ -62,7 +63,7 @@ impl Store {
             self.index.lock().references = references;
             return Ok(done);
         }
-        let (discarded, layers) = self.delete(&doomed, references)?;
+        let (discarded, layers) = self.delete(&doomed, references, &known)?;
         drop(save);
         for discarded in discarded {
             discarded.delete();
@@ -78,8 +79,9 @@ impl Store {
         &self,
         doomed: &[Arc<Image>],
         references: References,
+        known: &HashSet<Id>,
     ) -> Result<(Vec<Discarded>, Vec<Digest>)> {
-        self.hide(doomed)?;
+        self.hide(doomed, known)?;
         if let Err(error) = self.remove_configs(doomed) {
             let mut index = self.index.lock();
             for image in doomed.iter().filter(|image| self.config_path(&image.id).exists()) {
@@ -117,12 +119,15 @@ impl Store {
         Ok((discarded, layers))
     }
 
-    /// From here on nobody finds the images, unless a container has got hold of one just now.
-    fn hide(&self, doomed: &[Arc<Image>]) -> Result<()> {
+    /// From here on nobody finds the images, unless a container has got hold of one since the
+    /// decision began, which knew of the containers `known`.
+    fn hide(&self, doomed: &[Arc<Image>], known: &HashSet<Id>) -> Result<()> {
         let mut index = self.index.lock();
         for image in doomed {
-            let pin = index.pins.iter().find(|(_, pinned)| **pinned == image.id);
-            if let Some((container, _)) = pin {
+            let new = |(container, pinned): &(&Id, &Digest)| {
+                **pinned == image.id && !known.contains(*container)
+            };
+            if let Some((container, _)) = index.pins.iter().find(new) {
                 let why = format!("image is being used by running container {}", container.short());
                 return Err(conflict(image, &Obstacle { hard: true, used: true, why }));
             }
@@ -158,7 +163,9 @@ struct View {
     references: References,
     /// Images with a parent: child and parent.
     families: Vec<(Digest, Digest)>,
-    images: std::collections::HashMap<Digest, Arc<Image>>,
+    images: HashMap<Digest, Arc<Image>>,
+    /// Containers that have images.
+    containers: HashSet<Id>,
 }
 
 impl View {
@@ -168,6 +175,7 @@ impl View {
             references: index.references.clone(),
             families: index.images.values().filter_map(family).collect(),
             images: index.images.clone(),
+            containers: index.pins.keys().cloned().collect(),
         }
     }
 

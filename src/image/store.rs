@@ -461,8 +461,9 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps the image of container `container` from being removed while a root is used.
-    /// In memory only; `engine` pins anew after a restart.
+    /// Notes that `container` is of `image`, so that a removal that has begun and does not know
+    /// of it fails; the caller looks with [`Store::by_id`] afterwards. In memory only; `engine`
+    /// pins anew after a restart.
     pub fn pin(&self, image: &Digest, container: &Id) {
         self.index.lock().pins.insert(container.clone(), *image);
     }

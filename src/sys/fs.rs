@@ -23,7 +23,8 @@ pub fn c_path(path: &Path) -> io::Result<CString> {
 
 /// Opens `path` below `dir` with `flags` (O_CLOEXEC is added) and `resolve`. openat2(2).
 ///
-/// ENOSYS before Linux 5.6. EAGAIN when a rename raced with `..`; it is tried again a few times.
+/// Before Linux 5.6 the path is walked step by step instead. EAGAIN when a rename raced with `..`;
+/// it is tried again a few times.
 ///
 /// # Errors
 /// Those of openat2(2).
@@ -34,7 +35,7 @@ pub fn openat2(
     mode: u32,
     resolve: u64,
 ) -> io::Result<OwnedFd> {
-    let path = c_path(path)?;
+    let c_path = c_path(path)?;
     // SAFETY: open_how is plain integers, for which zero is valid; it has no public constructor.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
     // Without O_LARGEFILE a 32-bit system refuses files of 2 GiB and more; with O_PATH, openat2
@@ -44,13 +45,13 @@ pub fn openat2(
     how.mode = u64::from(mode);
     how.resolve = resolve;
     for _ in 0..16 {
-        // SAFETY: `path` is NUL-terminated and `how` is a valid open_how of the size given; both
+        // SAFETY: `c_path` is NUL-terminated and `how` is a valid open_how of the size given; both
         // outlive the call. `dir` is borrowed, so it stays open.
         let fd = unsafe {
             libc::syscall(
                 libc::SYS_openat2,
                 dir.as_raw_fd(),
-                path.as_ptr(),
+                c_path.as_ptr(),
                 &raw const how,
                 size_of::<libc::open_how>(),
             )
@@ -62,6 +63,10 @@ pub fn openat2(
                 return Ok(unsafe { OwnedFd::from_raw_fd(fd) });
             }
             Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {}
+            Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
+                let follow = resolve & libc::RESOLVE_NO_SYMLINKS == 0;
+                return super::resolve::open(dir, path, flags, mode, follow);
+            }
             Err(error) => return Err(error),
         }
     }

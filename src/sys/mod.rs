@@ -19,6 +19,7 @@ pub mod ns;
 pub mod pipe;
 pub mod poll;
 pub mod process;
+mod resolve;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;

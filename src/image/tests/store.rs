@@ -180,10 +180,12 @@ fn rmi_removes_and_refuses_as_docker_does() {
     );
     assert_eq!(by(&id, false, true), running);
     assert_eq!(by(&id, true, true), running);
-    let pin = Id::random();
-    store.pin(&image.id, &pin);
-    assert!(remove(&id, true).contains("is being used by running container"));
-    store.unpin(&pin);
+    let container = Id::random();
+    let meanwhile = store.remove(&id, true, true, &|_| {
+        store.pin(&image.id, &container);
+        None
+    });
+    assert!(text(meanwhile).contains("is being used by running container"));
     assert_eq!(by("a", true, true), "-a:latest"); // The image stays, without a name.
     assert_eq!(by(&id, true, false), format!("{id} {}", layer(&image)));
 }
