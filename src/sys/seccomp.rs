@@ -36,3 +36,31 @@ pub fn install(program: &[Instruction]) -> io::Result<()> {
     };
     check(result).map(drop)
 }
+
+/// Whether the kernel takes filters. seccomp(2).
+pub fn is_supported() -> bool {
+    let action = libc::SECCOMP_RET_ALLOW;
+    // SAFETY: the operation reads one integer, which outlives the call.
+    let result = unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action)
+    };
+    result == 0
+}
+
+/// Some numbers of system calls on this machine, to test tables against.
+#[cfg(test)]
+pub const KNOWN_NUMBERS: &[(&str, i64)] = &[
+    ("read", libc::SYS_read as i64),
+    ("openat", libc::SYS_openat as i64),
+    ("clone", libc::SYS_clone as i64),
+    ("socket", libc::SYS_socket as i64),
+    ("personality", libc::SYS_personality as i64),
+    ("unshare", libc::SYS_unshare as i64),
+    ("keyctl", libc::SYS_keyctl as i64),
+    ("execve", libc::SYS_execve as i64),
+    ("ptrace", libc::SYS_ptrace as i64),
+    ("statx", libc::SYS_statx as i64),
+    ("seccomp", libc::SYS_seccomp as i64),
+    ("getrandom", libc::SYS_getrandom as i64),
+    ("mseal", libc::SYS_mseal as i64),
+];

@@ -26,6 +26,7 @@ mod mounts;
 mod privileges;
 mod program;
 mod root;
+mod seccomp;
 mod sysctls;
 
 use std::convert::Infallible;

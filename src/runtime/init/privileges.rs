@@ -1,10 +1,11 @@
 //! Giving up what the program is not to have: limits, user, groups, capabilities, system calls.
 
 use super::identity::Identity;
+use super::seccomp;
 use crate::base::{Context, Result};
 use crate::runtime::launch::Launch;
 use crate::sys::caps::{self, CapSet};
-use crate::sys::process;
+use crate::sys::{self, process};
 
 /// Sets the resource limits. One that may not be raised stays, with a warning: the program can
 /// say best what it cannot do.
@@ -44,6 +45,10 @@ pub(super) fn give_up(launch: &Launch, identity: &Identity) -> Result<()> {
     process::set_uid(identity.uid).context(|| format!("become user {}", identity.uid))?;
     if identity.uid != 0 {
         caps::set(held, held, CapSet::default()).context(|| "keep the capabilities".into())?;
+    }
+    if launch.seccomp {
+        sys::seccomp::install(&seccomp::filter(granted))
+            .context(|| "install the system call filter".into())?;
     }
     // A user other than root gets none, only the bound for set-user-id programs.
     let kept = if identity.uid == 0 { granted } else { CapSet::default() };
