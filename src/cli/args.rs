@@ -38,7 +38,7 @@ impl Args {
 
     /// The last value of `name`.
     pub(crate) fn one(&self, name: &str) -> Option<String> {
-        self.matches.opt_strs(name).pop()
+        self.all(name).pop()
     }
 
     /// The last value of `name` as a number.
@@ -48,7 +48,8 @@ impl Args {
 
     /// All values of `name`, in order.
     pub(crate) fn all(&self, name: &str) -> Vec<String> {
-        self.matches.opt_strs(name)
+        // `create` reads the flags of `run`, of which it lacks some.
+        if self.matches.opt_defined(name) { self.matches.opt_strs(name) } else { Vec::new() }
     }
 }
 
@@ -70,11 +71,11 @@ pub(crate) fn parse(command: &Command, words: &[String]) -> Result<Parsed, Failu
     Ok(Parsed::Args(Args { free, matches }))
 }
 
+/// Words `--name=value`, and plain arguments.
+type Canonical = (Vec<String>, Vec<String>);
+
 /// Turns `words` into `--name=value` words and plain arguments; `None` is a call for help.
-fn normalise(
-    command: &Command,
-    words: &[String],
-) -> Result<Option<(Vec<String>, Vec<String>)>, Failure> {
+fn normalise(command: &Command, words: &[String]) -> Result<Option<Canonical>, Failure> {
     let mut canonical = Vec::new();
     let mut free = Vec::new();
     let mut words = words.iter();

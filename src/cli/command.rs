@@ -46,6 +46,7 @@ impl Command {
     }
 
     /// The name it is called by in its man page.
+    #[cfg(test)]
     pub(crate) fn title(&self) -> String {
         match (self.name, self.groups.first()) {
             ("", Some((group, name))) => format!("{group} {name}"),

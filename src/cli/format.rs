@@ -15,8 +15,8 @@ pub(crate) struct List<'a> {
     pub(crate) fields: &'a [Field],
     /// Those of the default table, in order.
     pub(crate) columns: &'a [&'a str],
-    /// What parsing errors begin with.
-    pub(crate) complaint: &'static str,
+    /// What errors of a template begin with: when it is read, and when it is carried out.
+    pub(crate) complaint: [&'static str; 2],
 }
 
 impl List<'_> {
@@ -34,16 +34,16 @@ impl List<'_> {
             None if format == "json" => return Ok(rows.iter().map(json_line).collect()),
             Some(columns) if columns.starts_with(char::is_whitespace) => {
                 let template = self.template(columns.trim_start())?;
-                table.line(&run(&template, &self.header())?);
+                table.line(&self.run(&template, &self.header())?);
                 for row in rows {
-                    table.line(&run(&template, row)?);
+                    table.line(&self.run(&template, row)?);
                 }
             }
             _ => {
                 let template = self.template(&unescaped)?;
                 let mut out = String::new();
                 for row in rows {
-                    out.push_str(&run(&template, row)?);
+                    out.push_str(&self.run(&template, row)?);
                     out.push('\n');
                 }
                 return Ok(out);
@@ -67,12 +67,14 @@ impl List<'_> {
 
     fn template(&self, text: &str) -> Result<Template, Failure> {
         Template::parse(text)
-            .map_err(|error| Failure::new(format!("{}: template: {error}", self.complaint)))
+            .map_err(|error| Failure::new(format!("{}: template: {error}", self.complaint[0])))
     }
-}
 
-fn run(template: &Template, row: &Value) -> Result<String, Failure> {
-    template.run(row).map_err(|error| Failure::template(&error, 1))
+    fn run(&self, template: &Template, row: &Value) -> Result<String, Failure> {
+        template
+            .run(row)
+            .map_err(|error| Failure::new(format!("{}: template: {error}", self.complaint[1])))
+    }
 }
 
 /// One row as JSON; `Label` is a function of templates and no field.
@@ -100,7 +102,7 @@ mod tests {
     const LIST: List<'static> = List {
         fields: &[("ID", "CONTAINER ID"), ("Names", "NAMES"), ("Label", "LABEL")],
         columns: &["ID", "Names"],
-        complaint: "failed to parse template",
+        complaint: ["failed to parse template", "failed to execute template"],
     };
 
     #[test]
@@ -115,7 +117,7 @@ mod tests {
             "NAMES     CONTAINER ID\nweb       0123456789ab\n"
         );
         assert_eq!(render("{{.Names}}\\n{{.Label \"a.b\"}}"), "web\nx\n");
-        assert_eq!(render("table {{.Label \"a.b\"}}"), "B\nx\n");
+        assert_eq!(render("table {{.Label \"a.b\"}}"), "b\nx\n");
         assert_eq!(render("json"), "{\"ID\":\"0123456789ab\",\"Names\":\"web\"}\n");
         assert_eq!(LIST.render("", &[]).unwrap(), "CONTAINER ID   NAMES\n");
         assert_eq!(LIST.render("{{.ID}}", &[]).unwrap(), "");

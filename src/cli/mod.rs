@@ -94,7 +94,10 @@ fn find(words: &[String]) -> Result<Found<'_>, u8> {
                 let typed = format!("skiff {first} {}", rest[0]);
                 Ok(Found { command, typed, words: &rest[1..] })
             }
-            (None, None) => Err(told(output::print(&help::group(first)))),
+            (None, None) => {
+                tell(&help::group(first));
+                Err(0)
+            }
             (Some(word), None) if matches!(word.as_str(), "--help" | "-h" | "-help" | "help") => {
                 Err(told(output::print(&help::group(first))))
             }

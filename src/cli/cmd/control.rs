@@ -97,6 +97,9 @@ pub(crate) fn rename(session: &Session, args: &Args) -> Outcome {
         return Err(Failure::new("Error: Neither old nor new names may be empty"));
     }
     let target = Target::new(&["containers", from, "rename"]).query("name", to);
-    session.client()?.post(target.as_str())?;
+    session.client()?.post(target.as_str()).map_err(|failure| {
+        let text = format!("{}\nError: failed to rename container named {from}", failure.text);
+        Failure { text, ..failure }
+    })?;
     Ok(0)
 }

@@ -50,12 +50,12 @@ pub(crate) fn options(args: &Args, globals: Option<&Args>) -> Result<Options, Fa
 }
 
 fn log(driver: Option<String>, options: &[String]) -> Result<LogConfig, Failure> {
-    let mut log = LogConfig::default();
-    log.driver = match driver.as_deref() {
+    let driver = match driver.as_deref() {
         None | Some("" | "json-file") => LogDriver::JsonFile,
         Some("none") => LogDriver::None,
         Some(other) => return Err(Failure::not_served(&format!("log driver '{other}'"))),
     };
+    let mut log = LogConfig { driver, ..LogConfig::default() };
     for option in options {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         let wrong = || Failure::new(format!("invalid value '{value}' of log option '{name}'"));

@@ -57,7 +57,7 @@ pub(crate) fn images(session: &Session, args: &Args) -> Outcome {
         true => &["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"],
         false => &["Repository", "Tag", "ID", "CreatedSince", "Size"],
     };
-    let list = List { fields: FIELDS, columns, complaint: "template parsing error" };
+    let list = List { fields: FIELDS, columns, complaint: ["template parsing error"; 2] };
     print(&list.render(&format, &rows)?)?;
     Ok(0)
 }
@@ -107,7 +107,7 @@ fn row(
         "CreatedSince": age(image.created, now),
         "CreatedAt": created_at(image.created),
         "Size": size(image.size),
-        "VirtualSize": size(image.size),
+        "VirtualSize": human_size(u64::try_from(image.size).unwrap_or(0), 4, ""),
         "SharedSize": size(image.shared_size),
         "UniqueSize": if image.shared_size < 0 { size(-1) } else { size(image.size - image.shared_size) },
         "Containers": containers,
@@ -196,7 +196,7 @@ pub(crate) fn history(session: &Session, args: &Args) -> Outcome {
     let list = List {
         fields: HISTORY_FIELDS,
         columns: &["ID", since, "CreatedBy", "Size", "Comment"],
-        complaint: "template parsing error",
+        complaint: ["template parsing error"; 2],
     };
     print(&list.render(&format, &rows)?)?;
     Ok(0)

@@ -36,7 +36,12 @@ const COLUMNS: &[&str] =
 /// `ps`
 pub(crate) fn ps(session: &Session, args: &Args) -> Outcome {
     let mut format = session.ps_format(args);
-    if args.on("quiet") && matches!(format.as_str(), "" | "table") {
+    if args.on("quiet") {
+        if args.one("format").is_some_and(|format| !matches!(format.as_str(), "" | "table")) {
+            eprintln!(
+                "WARNING: Ignoring custom format, because both --format and --quiet are set."
+            );
+        }
         format = "{{.ID}}".to_owned();
     }
     let sizes = args.on("size") || format.contains(".Size") || format.contains("json");
@@ -61,7 +66,11 @@ pub(crate) fn ps(session: &Session, args: &Args) -> Outcome {
     let whole = args.on("no-trunc");
     let rows: Vec<Value> = containers.iter().map(|container| row(container, whole, now)).collect();
     let columns = if args.on("size") { COLUMNS } else { &COLUMNS[..COLUMNS.len() - 1] };
-    let list = List { fields: FIELDS, columns, complaint: "failed to parse template" };
+    let list = List {
+        fields: FIELDS,
+        columns,
+        complaint: ["failed to parse template", "failed to execute template"],
+    };
     print(&list.render(&format, &rows)?)?;
     Ok(0)
 }

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::create::{reason, request};
+use crate::base::Digest;
 use crate::cli::args::Args;
 use crate::cli::attach::{Ended, Session as Attached, Wish};
 use crate::cli::client::{self, Client, Hijacked, Target};
@@ -170,6 +171,10 @@ fn make(client: &Client, args: &Args, asked: &CreateRequest) -> Result<String, F
             )));
         }
     }
+    let image = &asked.config.image;
+    if Digest::parse(image).is_none() && Digest::parse_hex(image).is_none() {
+        Reference::parse(image).map_err(Failure::new)?;
+    }
     let id_file = IdFile::create(args.one("cidfile"))?;
     let target = Target::new(&["containers", "create"])
         .maybe("name", args.one("name").as_deref())
@@ -177,7 +182,6 @@ fn make(client: &Client, args: &Args, asked: &CreateRequest) -> Result<String, F
     let made: Result<CreateResponse, Failure> = client.post_json(target.as_str(), asked);
     let created = made.map_err(|failure| {
         if failure.is_not_found() && failure.text.contains("No such image") && pull == "missing" {
-            let image = &asked.config.image;
             let shown = Reference::parse(image).map_or_else(|_| image.clone(), |r| r.to_string());
             eprintln!("Unable to find image '{shown}' locally");
             return Failure::not_served("'pull'");

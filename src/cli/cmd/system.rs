@@ -51,7 +51,7 @@ fn template(args: &Args) -> Result<Option<Template>, Failure> {
 }
 
 fn run(template: &Template, data: &Value) -> Result<String, Failure> {
-    let line = template.run(data).map_err(|error| Failure::template(&error, 1))?;
+    let line = template.run(data).map_err(|error| Failure::new(format!("template: {error}")))?;
     Ok(format!("{line}\n"))
 }
 

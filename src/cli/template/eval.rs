@@ -206,7 +206,7 @@ impl Run<'_> {
 fn with_argument(value: &Value, key: &str) -> Value {
     match value {
         Value::Object(map) => map.get(key).cloned().unwrap_or_else(|| "".into()),
-        _ => key.rsplit(['.', '-', '_', '/']).next().unwrap_or(key).to_uppercase().into(),
+        _ => key.rsplit('.').next().unwrap_or(key).replace(['-', '_'], " ").into(),
     }
 }
 
@@ -217,9 +217,11 @@ fn failed(pipe: &Pipe, reason: &str) -> String {
 
 fn fields(value: &Value, names: &[String], shown: &str, pipe: &Pipe) -> Result<Value, String> {
     let mut at = value;
+    // The column that an error names is that of the field.
+    let passed = std::cell::Cell::new(0);
     let fail = |reason: String| {
         let (line, column) = pipe.at;
-        Err(format!(":{line}:{column}: executing \"\" at <{shown}>: {reason}"))
+        Err(format!(":{line}:{}: executing \"\" at <{shown}>: {reason}", column + passed.get()))
     };
     for (index, name) in names.iter().enumerate() {
         at = match at {
@@ -235,6 +237,7 @@ fn fields(value: &Value, names: &[String], shown: &str, pipe: &Pipe) -> Result<V
             }
             _ => return fail(format!("can't evaluate field {name} in type interface {{}}")),
         };
+        passed.set(passed.get() + name.len() + 1);
     }
     Ok(at.clone())
 }

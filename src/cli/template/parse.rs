@@ -47,15 +47,16 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, String> {
         Parser { rest: text, text, variables: vec![String::new()], loops: 0, depth: 0 };
     let (nodes, end) = parser.nodes()?;
     match end {
-        End::Eof => Ok(nodes),
-        End::End => Err(parser.error("unexpected {{end}}")),
-        End::Else(_) => Err(parser.error("unexpected {{else}}")),
+        Stop::Text => Ok(nodes),
+        Stop::End => Err(parser.error("unexpected {{end}}")),
+        Stop::Else(_) => Err(parser.error("unexpected {{else}}")),
     }
 }
 
 /// What ended a list of nodes.
-enum End {
-    Eof,
+enum Stop {
+    /// The end of the text.
+    Text,
     End,
     /// With what stands behind it: `if …`, `with …` or nothing.
     Else(Vec<Token>),
@@ -100,7 +101,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Nodes up to an `end`, an `else`, or the end of the text.
-    fn nodes(&mut self) -> Result<(Vec<Node>, End), String> {
+    fn nodes(&mut self) -> Result<(Vec<Node>, Stop), String> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(self.error("too deeply nested"));
@@ -111,7 +112,7 @@ impl<'a> Parser<'a> {
             let Some(open) = self.rest.find("{{") else {
                 push_text(&mut nodes, self.rest);
                 self.rest = "";
-                break End::Eof;
+                break Stop::Text;
             };
             let text = &self.rest[..open];
             self.rest = &self.rest[open + 2..];
@@ -135,7 +136,7 @@ impl<'a> Parser<'a> {
         mut tokens: Vec<Token>,
         at: (usize, usize),
         nodes: &mut Vec<Node>,
-    ) -> Result<Option<End>, String> {
+    ) -> Result<Option<Stop>, String> {
         let word = match tokens.first() {
             Some(Token::Word(word)) => word.clone(),
             None if self.text[..self.text.len() - self.rest.len()].ends_with("*/}}") => {
@@ -147,8 +148,8 @@ impl<'a> Parser<'a> {
             _ => String::new(),
         };
         match word.as_str() {
-            "end" => return Ok(Some(End::End)),
-            "else" => return Ok(Some(End::Else(tokens.split_off(1)))),
+            "end" => return Ok(Some(Stop::End)),
+            "else" => return Ok(Some(Stop::Else(tokens.split_off(1)))),
             "if" | "with" | "range" => {
                 let rest = tokens.split_off(1);
                 nodes.push(self.block(&word, rest, at)?);
@@ -180,13 +181,13 @@ impl<'a> Parser<'a> {
         let (then, end) = self.nodes()?;
         self.loops -= usize::from(word == "range");
         let other = match end {
-            End::Eof => return Err(self.error("unexpected EOF")),
-            End::End => Vec::new(),
-            End::Else(tokens) => match tokens.first() {
+            Stop::Text => return Err(self.error("unexpected EOF")),
+            Stop::End => Vec::new(),
+            Stop::Else(tokens) => match tokens.first() {
                 None => match self.nodes()? {
-                    (nodes, End::End) => nodes,
-                    (_, End::Eof) => return Err(self.error("unexpected EOF")),
-                    (_, End::Else(_)) => return Err(self.error("unexpected {{else}}")),
+                    (nodes, Stop::End) => nodes,
+                    (_, Stop::Text) => return Err(self.error("unexpected EOF")),
+                    (_, Stop::Else(_)) => return Err(self.error("unexpected {{else}}")),
                 },
                 Some(Token::Word(next)) if next == word && word != "range" => {
                     vec![self.block(word, tokens[1..].to_vec(), at)?]
