@@ -3,7 +3,8 @@
 //! - A record that says `Starting` of run N is settled by run N's `exit.json`, else by its living
 //!   monitor, else its end is unknown.
 //! - What belongs to no running container is released by id: processes, cgroups, work and run
-//!   directories. Only what carries our kind of name is touched.
+//!   directories. Only what carries the id of one of our containers is touched, or what is in our
+//!   own run directory.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -32,14 +33,19 @@ impl Engine {
     pub(super) fn adopt(&self) -> Result<()> {
         let Found { records, rubbish } = self.layout.load()?;
         let mut run_dirs = self.run_dirs();
-        let mut groups: HashSet<Id> = self.cgroups.ids().into_iter().collect();
+        for (record, _) in &records {
+            if let Err(error) = self.cgroups.remember_parent(&record.host.cgroup_parent) {
+                warn!("container {}: {error}", record.id.short());
+            }
+        }
+        let groups: HashSet<Id> = self.cgroups.ids().into_iter().collect();
         let mut again = Vec::new();
         let mut dead = Vec::new();
         for (record, worked) in records {
             let record = Arc::new(record);
             let id = record.id.clone();
             let has_run_dir = run_dirs.remove(&id);
-            let has_groups = groups.remove(&id);
+            let has_groups = groups.contains(&id);
             let fate = self.fate(&record, has_run_dir);
             if matches!(fate, Fate::AtRest(_)) && (worked || has_run_dir || has_groups) {
                 self.release(&id);
@@ -58,7 +64,8 @@ impl Engine {
             }
             self.take_over(record, fate);
         }
-        for id in run_dirs.into_iter().chain(groups) {
+        // Cgroups alone tell nothing: those of other daemons on this host are beside ours.
+        for id in run_dirs {
             warn!("container {} is unknown: what is left of its run is removed", id.short());
             self.release(&id);
         }

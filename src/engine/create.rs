@@ -78,7 +78,7 @@ impl Engine {
         let checked = validate::check(&mut config, &mut host, &endpoints, self.cpus)?;
         let mut warnings = checked.warnings;
         warnings.extend(validate::image_warnings(&image.config, &checked.mounts));
-        warnings.extend(unsupported(&self.cgroups.support(), &host));
+        warnings.extend(unsupported(self.cgroups.support(), &host));
         if config.hostname.is_empty() {
             config.hostname = default_hostname(id, &host.network_mode, &host.uts_mode);
         }
@@ -156,7 +156,7 @@ impl Engine {
 fn unsupported(support: &Support, host: &HostConfig) -> Vec<String> {
     let swap = host.memory_swap != 0 || host.memory_swappiness.is_some();
     let memory = host.memory != 0 || host.memory_reservation != 0;
-    let cpu = host.cpu_shares != 0 || host.nano_cpus != 0 || host.cpu_quota != 0;
+    let quota = host.nano_cpus != 0 || host.cpu_quota != 0;
     let cpuset = !host.cpuset_cpus.is_empty() || !host.cpuset_mems.is_empty();
     let cases = [
         (
@@ -168,8 +168,16 @@ fn unsupported(support: &Support, host: &HostConfig) -> Vec<String> {
             "swap limit capabilities or the cgroup is not mounted. Memory limited without swap.",
         ),
         (
-            cpu && !(support.cpu_shares && support.cpu_quota),
-            "CPU shares or quota or the cgroup is not mounted. Both discarded.",
+            host.cpu_shares != 0 && !support.cpu_shares,
+            "CPU shares or the cgroup is not mounted. Shares discarded.",
+        ),
+        (
+            quota && !support.cpu_quota,
+            "CPU CFS quota or the cgroup is not mounted. Quota discarded.",
+        ),
+        (
+            host.blkio_weight != 0 && !support.blkio_weight,
+            "Block I/O weight or the cgroup is not mounted. Weight discarded.",
         ),
         (cpuset && !support.cpuset, "cpuset or the cgroup is not mounted. Cpuset discarded."),
         (

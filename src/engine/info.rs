@@ -23,16 +23,7 @@ impl Engine {
         }
         let (driver, why) = self.images.driver();
         let mut warnings: Vec<String> = why.iter().cloned().collect();
-        let missing = [
-            (support.memory, "No memory limit support"),
-            (support.swap, "No swap limit support"),
-            (support.cpu_shares, "No cpu shares support"),
-            (support.cpuset, "No cpuset support"),
-            (support.pids, "No pids limit support"),
-            (support.devices, "No device access control support"),
-        ];
-        let missing = missing.into_iter().filter(|(there, _)| !there);
-        warnings.extend(missing.map(|(_, text)| format!("WARNING: {text}")));
+        warnings.extend(support.warnings.iter().cloned());
         let ipv4_forwarding = read_trimmed("/proc/sys/net/ipv4/ip_forward") == "1";
         if !ipv4_forwarding {
             warnings.push("WARNING: IPv4 forwarding is disabled".into());
@@ -52,7 +43,7 @@ impl Engine {
                 Driver::Copy => "vfs".into(),
             },
             driver_status,
-            cgroup_version: support.version.to_string(),
+            cgroup_version: support.version.to_owned(),
             memory_limit: support.memory,
             swap_limit: support.swap,
             cpu_shares: support.cpu_shares,
