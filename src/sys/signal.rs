@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use libc::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 
@@ -135,17 +135,38 @@ pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
     check(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
-/// Reaps one child that has ended, if there is one: its pid, and its exit code (128 + signal when
-/// a signal killed it). waitpid(2).
-pub fn reap() -> Option<(i32, i32)> {
+/// A descriptor that is readable when child `pid`, not reaped yet, has ended. pidfd_open(2).
+///
+/// # Errors
+/// ESRCH; ENOSYS before Linux 5.3.
+pub fn end_of_child(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes two integers and touches no memory of ours.
+    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    let fd = i32::try_from(fd).map_err(|_| io::ErrorKind::InvalidData)?;
+    // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Reaps child `pid` if it has ended: its exit code, 128 + signal when a signal killed it.
+/// waitpid(2).
+///
+/// Also one that was cloned with another exit signal than SIGCHLD.
+///
+/// # Errors
+/// ECHILD when it is none, or was reaped already.
+pub fn reap(pid: i32) -> io::Result<Option<i32>> {
+    if pid < 1 {
+        return Err(io::Error::from_raw_os_error(libc::ECHILD));
+    }
     let mut status = 0;
     // SAFETY: `status` is a valid place for an integer.
-    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::__WALL) };
-    (pid > 0).then(|| (pid, exit_code(status)))
+    let reaped =
+        check(unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG | libc::__WALL) })?;
+    Ok((reaped > 0).then(|| exit_code(status)))
 }
 
 /// The exit code that a wait status means: the program's own, or 128 + signal.
-pub fn exit_code(status: i32) -> i32 {
+fn exit_code(status: i32) -> i32 {
     if libc::WIFSIGNALED(status) { 128 + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) }
 }
 
@@ -174,6 +195,19 @@ mod tests {
         assert!(ignore(libc::SIGKILL).is_err());
         assert!(kill(0, 0).is_err());
         assert!(kill(-1, 9).is_err());
+    }
+
+    #[test]
+    #[allow(clippy::zombie_processes)] // Reaped by its pid.
+    fn a_child_is_reaped_once() {
+        let child = std::process::Command::new("/bin/sh").args(["-c", "exit 7"]).spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let end = end_of_child(pid).unwrap();
+        let interest = crate::sys::poll::Interest::READ;
+        assert!(crate::sys::poll::wait(&[(end.as_fd(), interest)], None).unwrap()[0].any());
+        assert_eq!(reap(pid).unwrap(), Some(7));
+        assert!(reap(pid).is_err());
+        assert!(reap(-1).is_err());
     }
 
     #[test]

@@ -406,7 +406,7 @@ mod tests {
         let mut got = [0];
         near.read_exact(&mut got).unwrap();
         assert_eq!(&got, b"x");
-        assert_eq!(peer_credentials(b.as_fd()).unwrap().pid, std::process::id().cast_signed());
+        assert_eq!(peer_credentials(b.as_fd()).unwrap().pid as u32, std::process::id());
     }
 
     #[test]

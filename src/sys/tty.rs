@@ -70,12 +70,13 @@ fn set_attributes(fd: BorrowedFd<'_>, attributes: &libc::termios) -> io::Result<
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::os::fd::FromRawFd;
 
     use super::*;
 
-    fn pty() -> (OwnedFd, OwnedFd) {
+    /// A pseudo-terminal: its master, its slave.
+    pub(crate) fn pty() -> (OwnedFd, OwnedFd) {
         let (mut master, mut slave) = (-1, -1);
         let null = std::ptr::null_mut();
         // SAFETY: openpty writes two integers to the places given; the rest is not asked for.

@@ -65,12 +65,11 @@ fn run_one(launch: &Launch, dir: &Path) -> Outcome {
         drop(fs::File::from(master).read_to_end(&mut text));
     }
     loop {
-        match signal::reap() {
-            Some((pid, code)) if pid == init => {
+        match signal::reap(init).unwrap() {
+            Some(code) => {
                 outcome.code = code;
                 break;
             }
-            Some(_) => {}
             None => std::thread::sleep(std::time::Duration::from_micros(200)),
         }
     }

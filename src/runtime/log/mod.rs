@@ -26,6 +26,8 @@ use std::path::{Path, PathBuf};
 
 pub use reader::Reader;
 pub use writer::Writer;
+#[cfg(test)]
+pub(super) use writer::tests::{Dir, read_all};
 
 use crate::base::Timestamp;
 
@@ -76,4 +78,10 @@ fn file_path(dir: &Path, age: u32) -> PathBuf {
         0 => dir.join("container.log"),
         age => dir.join(format!("container.log.{age}")),
     }
+}
+
+/// Removes the oldest log file that has been rotated away; false when there is none.
+pub(super) fn drop_oldest(dir: &Path) -> bool {
+    let ages = (1..).take_while(|age| file_path(dir, *age).exists());
+    ages.last().is_some_and(|age| std::fs::remove_file(file_path(dir, age)).is_ok())
 }

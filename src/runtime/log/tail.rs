@@ -113,7 +113,7 @@ mod tests {
         for max_size in [0, 300, 5000] {
             let dir = Dir::new(&format!("tail-{max_size}"));
             assert_eq!(tail(&dir, 3, &both), "");
-            let mut writer = Writer::new(&dir.0, &config(max_size, 250));
+            let mut writer = Writer::new(&dir.0, &config(max_size, 450));
             let lines: Vec<String> =
                 (0..200).map(|n| format!("{n} {}\n", "x".repeat(n * n))).collect();
             for line in &lines {

@@ -1,6 +1,448 @@
 //! The monitor: one small process per container, one thread, one poll loop.
+//!
+//! It holds the container's streams, writes the log, serves attached clients, and records the
+//! exit, so that the daemon may die and come back.
+//!
+//! ```text
+//! Preparing ──prepared──> Prepared ──go──> Starting ──exec──> Running ──init reaped──> Draining
+//!     │                       │                │                                          │
+//!     ├──────failed, lost─────┴────────────────┴────> Failed ──go, init reaped──┐    all read
+//!     │                                                                         v         v
+//!     └──control closed or kill before go──> Abandoned                   exit.json, told: Told
+//!                                                │                                        │
+//!                                       init reaped: end      published: Closing, then the end
+//! ```
+//!
+//! - Nothing runs before `go`, and the daemon says `go` only when the start is on disk.
+//! - Order at the end: log complete, `exit.json` durable, daemon told, streams of clients closed.
+//! - No packet, client or daemon can stop it; it ends when the run has ended.
 
-/// Plays the monitor: argument 1 is the run directory, descriptor 0 the control connection.
-pub fn main() -> std::process::ExitCode {
-    todo!()
+mod client;
+mod detach;
+mod facts;
+mod input;
+mod requests;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::fs::OpenOptions;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use requests::Connection;
+use session::{Event, Session};
+
+use super::handle::{EXIT_FILE, Exit};
+use super::init::{self, Message, Spawned, Stdio};
+use super::launch::{Launch, Namespace};
+use super::proto::Reply;
+use crate::base::{Context, Error, Kind, Result, Timestamp, atomic_file, step};
+use crate::sys::poll::{Interest, PollSet, Ready};
+use crate::sys::{memory, pipe, process, signal, socket};
+
+/// After the end of init: for its output to end. Only processes outside the container's pid
+/// namespace can still hold it open.
+const DRAIN: Duration = Duration::from_secs(2);
+/// The same when the container shares another pid namespace: what it left behind lives on.
+const DRAIN_SHARED: Duration = Duration::from_millis(500);
+/// For the daemon to publish an exit before clients see the end of their streams.
+const PUBLISH: Duration = Duration::from_millis(300);
+/// Longest message of init in bytes.
+const MAX_MESSAGE: usize = 16 * 1024;
+
+/// Plays the monitor: argument 1 is the run directory, descriptor 0 the control connection,
+/// descriptor 1 the listening socket.
+pub fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            crate::error!("monitor: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    memory::keep_small();
+    let run_dir = std::env::args_os()
+        .nth(1)
+        .map(PathBuf::from)
+        .ok_or_else(|| Error::bad_parameter("this is no command for people"))?;
+    let control = pipe::inherited(0)?;
+    let listener = pipe::inherited(1)?;
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    process::duplicate_onto(null.as_fd(), 0)?;
+    process::duplicate_onto(null.as_fd(), 1)?;
+    drop(null);
+    process::new_session().context(|| "leave the daemon's session".into())?;
+    // The end of a host's day sends SIGTERM to all; the exits of containers are still to be
+    // recorded then.
+    for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE] {
+        signal::ignore(number)?;
+    }
+    std::env::set_current_dir("/")?;
+    let launch = Launch::read(&run_dir)?;
+    let mut monitor = Monitor::new(launch, control, listener, init::spawn)?;
+    monitor.serve()
+}
+
+/// How far the run has come.
+#[derive(Debug)]
+enum Phase {
+    Preparing,
+    Prepared,
+    Starting,
+    Running { since: Timestamp },
+    Draining { since: Timestamp, code: i32, finished: Timestamp, until: Instant },
+    Failed { code: i32, message: String },
+    Abandoned,
+    Told { exit: Exit, until: Instant },
+    Closing { exit: Exit },
+    Over,
+}
+
+/// What a descriptor in the poll set stands for.
+#[derive(Debug, Clone, Copy)]
+enum Token {
+    Control,
+    Listener,
+    Connection(usize),
+    Channel,
+    Init,
+    Main(Event),
+}
+
+struct Monitor {
+    run: u64,
+    io_dir: PathBuf,
+    cgroup_dirs: Vec<PathBuf>,
+    shares_pids: bool,
+    phase: Phase,
+    /// The daemon has said `go`.
+    go: bool,
+    /// The daemon's connection from the spawn. Kept until we end, so that its end tells of ours.
+    control: OwnedFd,
+    /// The daemon still holds its end of it.
+    control_open: bool,
+    listener: OwnedFd,
+    connections: Vec<Connection>,
+    /// Init, while it is not reaped: its pid, and what tells of its end.
+    init: Option<(i32, OwnedFd)>,
+    /// The process that made init, when it was not we.
+    helper: Option<i32>,
+    /// Init's channel, until its end.
+    channel: Option<OwnedFd>,
+    main: Session,
+}
+
+impl Monitor {
+    /// Sets init on its way with `spawn`.
+    fn new(
+        launch: Launch,
+        control: OwnedFd,
+        listener: OwnedFd,
+        spawn: impl FnOnce(&Launch, Option<Stdio>) -> Result<Spawned>,
+    ) -> Result<Monitor> {
+        let (main, stdio) = Session::new(&launch)?;
+        let mut monitor = Monitor {
+            run: launch.run,
+            shares_pids: launch.namespaces.pid != Namespace::New,
+            phase: Phase::Preparing,
+            go: false,
+            control,
+            control_open: true,
+            listener,
+            connections: Vec::new(),
+            init: None,
+            helper: None,
+            channel: None,
+            main,
+            io_dir: launch.io_dir.clone(),
+            cgroup_dirs: launch.cgroup_dirs.clone(),
+        };
+        match spawn(&launch, stdio) {
+            Ok(Spawned { pid, channel }) => {
+                monitor.init = Some((pid, signal::end_of_child(pid)?));
+                monitor.channel = Some(channel);
+            }
+            Err(error) => monitor.fail(128, error.to_string()),
+        }
+        Ok(monitor)
+    }
+
+    /// Serves until the run is over.
+    fn serve(&mut self) -> Result<()> {
+        let (mut set, mut tokens, mut events) = (PollSet::new(), Vec::new(), Vec::new());
+        while !matches!(self.phase, Phase::Over) {
+            set.clear();
+            tokens.clear();
+            events.clear();
+            self.watch(&mut set, &mut tokens, &mut events);
+            set.wait(self.deadline()).context(|| "wait for events".into())?;
+            for (index, token) in tokens.iter().enumerate() {
+                let ready = set.ready(index);
+                if ready.any() {
+                    self.handle(*token, ready);
+                }
+            }
+            self.connections.retain(Connection::is_open);
+            self.main.settle(Instant::now());
+            while self.advance() {}
+        }
+        Ok(())
+    }
+
+    fn watch(&self, set: &mut PollSet, tokens: &mut Vec<Token>, events: &mut Vec<Event>) {
+        let mut add = |fd: BorrowedFd<'_>, token| {
+            set.push(fd, Interest::READ);
+            tokens.push(token);
+        };
+        if self.control_open {
+            add(self.control.as_fd(), Token::Control);
+        }
+        if self.connections.len() < requests::MAX_CONNECTIONS {
+            add(self.listener.as_fd(), Token::Listener);
+        }
+        for (index, connection) in self.connections.iter().enumerate() {
+            add(connection.as_fd(), Token::Connection(index));
+        }
+        // Before init's end: what it has said last comes first.
+        if let Some(channel) = &self.channel {
+            add(channel.as_fd(), Token::Channel);
+        }
+        if let Some((_, end)) = &self.init {
+            add(end.as_fd(), Token::Init);
+        }
+        self.main.watch(set, events);
+        tokens.extend(events.iter().map(|event| Token::Main(*event)));
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let own = match self.phase {
+            Phase::Draining { until, .. } | Phase::Told { until, .. } => Some(until),
+            _ => None,
+        };
+        own.into_iter().chain(self.main.deadline()).min()
+    }
+
+    fn handle(&mut self, token: Token, ready: Ready) {
+        match token {
+            Token::Control => self.read_control(),
+            Token::Listener => self.accept(),
+            Token::Connection(index) => self.read_connection(index),
+            Token::Channel => self.read_channel(),
+            Token::Init => self.reap(),
+            Token::Main(event) => self.main.handle(event, ready),
+        }
+    }
+
+    /// Takes the next step that is due; false when there is none.
+    fn advance(&mut self) -> bool {
+        // The channel's end is that of every process that may become init.
+        let init_gone = self.init.is_none() && self.channel.is_none();
+        let phase = std::mem::replace(&mut self.phase, Phase::Over);
+        let (next, moved) = match phase {
+            Phase::Prepared if self.go => (self.let_go(), true),
+            Phase::Failed { code, message } if self.go && init_gone => {
+                (self.record_failure(code, message), true)
+            }
+            Phase::Abandoned if init_gone => {
+                self.main.finish_output();
+                self.main.close();
+                (Phase::Over, false)
+            }
+            Phase::Draining { since, code, finished, until }
+                if self.main.is_drained() || until <= Instant::now() =>
+            {
+                (self.record_exit(since, code, finished), true)
+            }
+            Phase::Told { exit, until } if !self.is_watched() || until <= Instant::now() => {
+                self.main.close();
+                (Phase::Closing { exit }, true)
+            }
+            Phase::Closing { .. } if self.main.is_empty() => (Phase::Over, false),
+            same => (same, false),
+        };
+        self.phase = next;
+        moved
+    }
+
+    /// Lets the prepared init exec.
+    fn let_go(&mut self) -> Phase {
+        let Some(channel) = &self.channel else { return Phase::Prepared };
+        match socket::send_packet(channel.as_fd(), &[IoSlice::new(&[1])], &[], true) {
+            Ok(()) => Phase::Starting,
+            // Its end comes by the channel.
+            Err(error) => {
+                crate::debug!("let init go: {error}");
+                Phase::Prepared
+            }
+        }
+    }
+
+    /// Reads what init says.
+    fn read_channel(&mut self) {
+        while let Some(channel) = &self.channel {
+            let packet = match socket::receive_packet(channel.as_fd(), MAX_MESSAGE, true) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) | Ok(None) => {
+                    self.channel = None;
+                    return self.channel_ended();
+                }
+                Ok(Some(packet)) => packet,
+            };
+            match serde_json::from_slice(&packet.bytes) {
+                Ok(Message::Prepared { pid }) => {
+                    if let Err(error) = self.prepared(pid, packet.fds) {
+                        self.fail(128, format!("take over the prepared container: {error}"));
+                    }
+                }
+                Ok(Message::Failed { code, message }) => self.fail(code, message),
+                Err(error) => crate::warn!("odd message of init: {error}"),
+            }
+        }
+    }
+
+    fn prepared(&mut self, pid: i32, fds: Vec<OwnedFd>) -> io::Result<()> {
+        if self.init.as_ref().is_none_or(|(known, _)| *known != pid) {
+            // What we have spawned was a first stage, which may have ended already.
+            let init = (pid, signal::end_of_child(pid)?);
+            self.helper = self.init.replace(init).map(|(helper, _)| helper);
+        }
+        if let Some(master) = fds.into_iter().next() {
+            self.main.set_terminal(master)?;
+        }
+        if matches!(self.phase, Phase::Preparing) {
+            self.phase = Phase::Prepared;
+        }
+        Ok(())
+    }
+
+    /// Init has executed the program, or has died on the way.
+    fn channel_ended(&mut self) {
+        match self.phase {
+            Phase::Starting => {
+                let since = Timestamp::now();
+                self.phase = Phase::Running { since };
+                self.main.started();
+                if let Some((pid, _)) = self.init {
+                    self.tell_control(&Reply::Started { pid, at: since });
+                }
+                self.reap_helper();
+            }
+            Phase::Preparing | Phase::Prepared => {
+                self.fail(128, "the container's init ended before it was ready".into());
+            }
+            _ => {}
+        }
+    }
+
+    fn fail(&mut self, code: i32, message: String) {
+        self.kill_init();
+        if matches!(self.phase, Phase::Preparing | Phase::Prepared | Phase::Starting) {
+            self.phase = Phase::Failed { code, message };
+        }
+    }
+
+    fn kill_init(&self) {
+        if let Some(channel) = &self.channel {
+            // A second stage that has not told its pid yet ends instead of waiting for the word.
+            socket::shutdown(channel.as_fd(), Shutdown::Write);
+        }
+        if let Some((pid, _)) = self.init {
+            // Not reaped yet, so the pid is still its own; it may be on its way out.
+            if let Err(error) = signal::kill(pid, libc::SIGKILL) {
+                crate::warn!("kill init {pid}: {error}");
+            }
+        }
+    }
+
+    fn reap_helper(&mut self) {
+        if let Some(pid) = self.helper {
+            if !matches!(signal::reap(pid), Ok(None)) {
+                self.helper = None;
+            }
+        }
+    }
+
+    /// Init, or the process that was to make it, has ended.
+    fn reap(&mut self) {
+        // What it said last was sent before it ended.
+        self.read_channel();
+        self.reap_helper();
+        let Some((pid, _)) = self.init else { return };
+        let code = match signal::reap(pid) {
+            Ok(Some(code)) => code,
+            Ok(None) => return,
+            // Cannot be: nobody else reaps our children.
+            Err(error) => {
+                crate::warn!("reap init {pid}: {error}");
+                128
+            }
+        };
+        self.init = None;
+        if let Phase::Running { since } = self.phase {
+            let drain = if self.shares_pids { DRAIN_SHARED } else { DRAIN };
+            let (finished, until) = (Timestamp::now(), Instant::now() + drain);
+            self.phase = Phase::Draining { since, code, finished, until };
+            self.main.process_ended();
+        }
+    }
+
+    /// The run is over and all its output is read.
+    fn record_exit(&mut self, started_at: Timestamp, code: i32, finished_at: Timestamp) -> Phase {
+        self.main.finish_output();
+        let oom_killed = facts::oom_killed(&self.cgroup_dirs);
+        let exit = Exit { run: self.run, code, oom_killed, started_at, finished_at, error: None };
+        self.record(&exit);
+        self.tell(&Reply::Exited { exit: exit.clone() });
+        Phase::Told { exit, until: Instant::now() + PUBLISH }
+    }
+
+    /// The program could not be started, and the daemon waits to hear why.
+    fn record_failure(&mut self, code: i32, message: String) -> Phase {
+        self.main.process_ended();
+        self.main.finish_output();
+        let exit = Exit {
+            run: self.run,
+            code,
+            oom_killed: false,
+            started_at: Timestamp::ZERO,
+            finished_at: Timestamp::now(),
+            error: Some(message.clone()),
+        };
+        self.record(&exit);
+        self.tell_control(&Reply::Failed { code, message });
+        self.tell(&Reply::Exited { exit: exit.clone() });
+        Phase::Told { exit, until: Instant::now() + PUBLISH }
+    }
+
+    /// Writes `exit.json`. Dying before it is written, we leave a run without a monitor, whose
+    /// code adopt calls unknown; dying after, adopt finds the exit.
+    fn record(&self, exit: &Exit) {
+        step::done("exit-reaped");
+        if let Err(error) = write_exit(&self.io_dir, exit) {
+            // The daemon is told all the same: only its next start will not know the code.
+            crate::error!("record the exit in {}: {error}", self.io_dir.display());
+        }
+        step::done("exit-recorded");
+    }
+}
+
+fn write_exit(io_dir: &Path, exit: &Exit) -> Result<()> {
+    let bytes = serde_json::to_vec(exit).expect("an exit has no map with odd keys");
+    let path = io_dir.join(EXIT_FILE);
+    let written = atomic_file::write(&path, &bytes, 0o640).context(|| EXIT_FILE.into());
+    match written {
+        // The oldest log gives way: who asks how a run ended needs an answer more.
+        Err(error) if error.kind() == Kind::NoSpace && super::log::drop_oldest(io_dir) => {
+            atomic_file::write(&path, &bytes, 0o640).context(|| EXIT_FILE.into())
+        }
+        written => written,
+    }
 }

@@ -1,0 +1,192 @@
+//! What the daemon asks: on the control connection, and on one connection per request.
+//!
+//! A packet that makes no sense is refused and changes nothing.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::{Monitor, Phase, facts};
+use crate::model::Signal;
+use crate::runtime::handle::Attacher;
+use crate::runtime::proto::{self, MAIN, Received, Refusal, Reply, Request};
+use crate::sys::{signal, socket};
+
+/// Connections served at once; more wait in the backlog.
+pub(super) const MAX_CONNECTIONS: usize = 64;
+
+/// A connection to our socket.
+pub(super) struct Connection {
+    socket: OwnedFd,
+    open: bool,
+    /// It is told of the exit.
+    watches: bool,
+}
+
+impl Connection {
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Monitor {
+    /// Takes connections of root; nobody else has business here.
+    pub(super) fn accept(&mut self) {
+        while self.connections.len() < MAX_CONNECTIONS {
+            let Ok(socket) = socket::accept(self.listener.as_fd()) else { return };
+            let root = socket::peer_credentials(socket.as_fd()).is_ok_and(|peer| peer.uid == 0);
+            if root {
+                self.connections.push(Connection { socket, open: true, watches: false });
+            }
+        }
+    }
+
+    pub(super) fn read_control(&mut self) {
+        match proto::receive::<Request>(self.control.as_fd(), true) {
+            Ok(Some(Received { message: Some(Request::Go), .. })) => {
+                crate::base::step::done("monitor-go");
+                self.go = true;
+            }
+            Ok(Some(_)) => self.tell_control(&Reply::Unsupported),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) | Ok(None) => {
+                self.control_open = false;
+                if !self.go {
+                    self.abandon();
+                }
+            }
+        }
+    }
+
+    /// The daemon is gone, or wants this run no more, before anything has run.
+    fn abandon(&mut self) {
+        self.kill_init();
+        self.phase = Phase::Abandoned;
+    }
+
+    pub(super) fn read_connection(&mut self, index: usize) {
+        let received = match proto::receive::<Request>(self.connections[index].as_fd(), true) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(_) | Ok(None) => {
+                self.connections[index].open = false;
+                return;
+            }
+            Ok(Some(received)) => received,
+        };
+        let watch = received.message == Some(Request::Watch);
+        let reply = self.answer(received);
+        self.send(index, &reply);
+        if watch {
+            self.connections[index].watches = true;
+            if let Phase::Told { exit, .. } | Phase::Closing { exit } = &self.phase {
+                let told = Reply::Exited { exit: exit.clone() };
+                self.send(index, &told);
+            }
+        }
+    }
+
+    fn send(&mut self, index: usize, reply: &Reply) {
+        let connection = &mut self.connections[index];
+        // Who does not take its answer is not waiting for it.
+        connection.open &= proto::send(connection.as_fd(), reply, &[], &[], true).is_ok();
+    }
+
+    fn answer(&mut self, received: Received<Request>) -> Reply {
+        let Received { message, extra, fds } = received;
+        let refused = |why| Reply::Refused { why };
+        let Some(request) = message else { return refused(Refusal::Malformed) };
+        if let Request::Attach { session, .. }
+        | Request::Signal { session, .. }
+        | Request::Resize { session, .. } = &request
+        {
+            if session != MAIN {
+                return refused(Refusal::NoSession);
+            }
+        }
+        match request {
+            Request::Watch | Request::Status => self.status(),
+            Request::Attach { options, detach_keys, .. } => match fds.into_iter().next() {
+                Some(socket) => {
+                    self.main.attach(Attacher { socket, early: extra, options, detach_keys });
+                    Reply::Done
+                }
+                None => refused(Refusal::Malformed),
+            },
+            Request::Signal { number, .. } => match (&self.phase, &self.init) {
+                (Phase::Running { .. }, Some((pid, _))) => {
+                    let sent = Signal::from_number(number)
+                        .ok_or(io::ErrorKind::InvalidInput.into())
+                        .and_then(|signal| signal::kill(*pid, signal.number()));
+                    if sent.is_ok() { Reply::Done } else { refused(Refusal::Malformed) }
+                }
+                _ => refused(Refusal::NotRunning),
+            },
+            Request::Resize { .. } if self.has_ended() => refused(Refusal::NotRunning),
+            Request::Resize { rows, columns, .. } => match self.main.resize(rows, columns) {
+                Ok(true) => Reply::Done,
+                Ok(false) => refused(Refusal::NoTerminal),
+                Err(_) => refused(Refusal::NotRunning),
+            },
+            Request::Kill => {
+                if self.go {
+                    self.kill_init()
+                } else {
+                    self.abandon()
+                }
+                Reply::Done
+            }
+            Request::Go | Request::Unknown => Reply::Unsupported,
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        !matches!(
+            self.phase,
+            Phase::Preparing | Phase::Prepared | Phase::Starting | Phase::Running { .. }
+        )
+    }
+
+    fn status(&self) -> Reply {
+        let (init_pid, started_at) = match (&self.phase, &self.init) {
+            (Phase::Running { since }, Some((pid, _))) => (Some(*pid), Some(*since)),
+            _ => (None, None),
+        };
+        Reply::Status {
+            run: self.run,
+            monitor_pid: i32::try_from(std::process::id()).expect("pids are below 2^22"),
+            init_pid,
+            started_at,
+            paused: facts::frozen(&self.cgroup_dirs),
+        }
+    }
+
+    /// Whether a daemon holds on to us, and has thus not published the exit yet.
+    pub(super) fn is_watched(&self) -> bool {
+        self.control_open || self.connections.iter().any(|connection| connection.watches)
+    }
+
+    /// Tells the daemon that has spawned us.
+    pub(super) fn tell_control(&mut self, reply: &Reply) {
+        if self.control_open {
+            if let Err(error) = proto::send(self.control.as_fd(), reply, &[], &[], true) {
+                crate::debug!("tell the daemon: {error}");
+                self.control_open = false;
+            }
+        }
+    }
+
+    /// Tells every daemon that wants to know.
+    pub(super) fn tell(&mut self, reply: &Reply) {
+        self.tell_control(reply);
+        for index in 0..self.connections.len() {
+            if self.connections[index].watches {
+                self.send(index, reply);
+            }
+        }
+    }
+}
