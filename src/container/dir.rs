@@ -13,9 +13,9 @@
 //! - A container comes into being, and ceases to be, by one rename.
 //! - One damaged container never keeps the others from being read.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{DiskState, Record};
@@ -23,6 +23,7 @@ use crate::base::{Context, Id, Result, atomic_file, tree};
 use crate::warn;
 
 const RECORD: &str = "record.json";
+const UPPER: &str = "diff";
 const WORK: &str = "work";
 const TRASH_PREFIX: &str = ".trash-";
 const DAMAGED_PREFIX: &str = ".damaged-";
@@ -69,7 +70,7 @@ impl Layout {
 
     /// Its writable layer.
     pub fn upper(&self, id: &Id) -> PathBuf {
-        self.dir(id).join("diff")
+        self.dir(id).join(UPPER)
     }
 
     /// Overlayfs' work directory.
@@ -82,27 +83,32 @@ impl Layout {
         self.dir(id).join("rootfs")
     }
 
-    /// Makes the directory of a new container, durably. Dying inside leaves nothing or a `.tmp-`
-    /// directory, which the next start removes.
+    /// Makes all of a new container under a temporary name, synced. `make_root` makes what becomes
+    /// the writable layer, if there is to be one by now. Dying inside leaves a `.tmp-` directory,
+    /// which the next start removes.
     ///
     /// # Errors
     /// Those of the file system; nothing is left behind then.
-    pub fn create(&self, record: &Record) -> Result<()> {
+    pub fn draft(
+        &self,
+        record: &Record,
+        make_root: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
         let temp = self.containers.join(format!("{}{}", atomic_file::TEMP_PREFIX, record.id));
-        let made = make(&temp, record)
-            .and_then(|()| {
-                crate::base::step::done("create.made");
-                std::fs::rename(&temp, self.dir(&record.id))
-            })
-            .and_then(|()| atomic_file::sync_dir(&self.containers));
-        if made.is_err() {
-            for left in [&temp, &self.dir(&record.id)] {
-                if let Err(error) = tree::remove(left) {
-                    warn!("remove {}: {error}", left.display());
-                }
-            }
-        }
-        made.context(|| format!("make the directory of container {}", record.id.short()))
+        make(&temp, record, make_root).inspect_err(|_| undo(&temp))?;
+        Ok(temp)
+    }
+
+    /// Gives a draft its own name, durably: from now on the container exists.
+    ///
+    /// # Errors
+    /// Those of the file system; nothing is left behind then.
+    pub fn publish(&self, draft: &Path, id: &Id) -> Result<()> {
+        let dir = self.dir(id);
+        std::fs::rename(draft, &dir)
+            .and_then(|()| atomic_file::sync_dir(&self.containers))
+            .context(|| format!("make {}", dir.display()))
+            .inspect_err(|_| [draft, &dir].into_iter().for_each(undo))
     }
 
     /// Replaces the record, durably.
@@ -195,20 +201,32 @@ impl Layout {
     }
 }
 
+/// Takes a half-made container away again; what stays is removed by the next start.
+fn undo(dir: &Path) {
+    if let Err(error) = tree::remove(dir) {
+        warn!("remove {}: {error}", dir.display());
+    }
+}
+
 /// Makes a container's directory and syncs all of it.
-fn make(dir: &Path, record: &Record) -> io::Result<()> {
-    let private = |path: &Path| DirBuilder::new().mode(0o700).create(path);
-    private(dir)?;
-    private(&dir.join("io"))?;
-    // The mode of this one is what the container sees as the mode of `/`, whatever our umask is.
-    let upper = dir.join("diff");
-    private(&upper)?;
-    std::fs::set_permissions(&upper, Permissions::from_mode(0o755))?;
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join(RECORD))?;
-    file.write_all(&record.to_bytes())?;
-    file.sync_data()?;
-    File::open(dir)?.sync_all()
+fn make(dir: &Path, record: &Record, make_root: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let io = dir.join("io");
+    for path in [dir, &io] {
+        DirBuilder::new()
+            .mode(0o700)
+            .create(path)
+            .context(|| format!("make {}", path.display()))?;
+    }
+    make_root(&dir.join(UPPER))?;
+    let path = dir.join(RECORD);
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .and_then(|mut file| file.write_all(&record.to_bytes()).and_then(|()| file.sync_data()))
+        .and_then(|()| atomic_file::sync_dir(dir));
+    written.context(|| format!("write {}", path.display()))
 }
 
 impl Record {
@@ -254,6 +272,14 @@ mod tests {
         }
     }
 
+    impl Scratch {
+        fn create(&self, record: &Record) {
+            let make = |path: &Path| std::fs::create_dir(path).context(String::new);
+            let draft = self.1.draft(record, make).unwrap();
+            self.1.publish(&draft, &record.id).unwrap();
+        }
+    }
+
     fn scratch(name: &str) -> Scratch {
         let root = std::env::temp_dir().join(format!("skiff-dir-{name}-{}", std::process::id()));
         let layout = Layout::open(&root).unwrap();
@@ -264,7 +290,7 @@ mod tests {
     fn what_was_created_is_found_until_it_is_discarded() {
         let s = scratch("found");
         let mut one = record();
-        s.1.create(&one).unwrap();
+        s.create(&one);
         one.name = "renamed".into();
         s.1.write(&one).unwrap();
         let found = s.1.load().unwrap();
@@ -285,13 +311,13 @@ mod tests {
     fn a_damaged_record_is_set_aside_and_hides_no_other() {
         let s = scratch("damaged");
         let good = record();
-        s.1.create(&good).unwrap();
+        s.create(&good);
         let whole = good.to_bytes();
         let foreign = record().to_bytes();
         let damages: [&[u8]; 5] = [b"", &[0; 512], &whole[..whole.len() / 2], b"{}", &foreign];
         for bytes in damages {
             let bad = record();
-            s.1.create(&bad).unwrap();
+            s.create(&bad);
             std::fs::write(s.1.dir(&bad.id).join(RECORD), bytes).unwrap();
         }
         let bare = record();
@@ -306,6 +332,14 @@ mod tests {
             })
             .count();
         assert_eq!(aside, 6);
+    }
+
+    #[test]
+    fn a_creation_that_fails_leaves_nothing() {
+        let s = scratch("fails");
+        let error = s.1.draft(&record(), |_| Err(crate::base::Error::internal("no")));
+        assert!(error.is_err());
+        assert_eq!(std::fs::read_dir(&s.1.containers).unwrap().count(), 0);
     }
 
     #[test]

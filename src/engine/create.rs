@@ -7,7 +7,7 @@ use super::slot::Slot;
 use super::{CreateRequest, Created, Engine};
 use crate::base::{Digest, Error, Id, Kind, Result, Timestamp, guard, step};
 use crate::container::{DiskState, Record, State, merge, names, validate};
-use crate::image::Image;
+use crate::image::{Driver, Image};
 use crate::model::{HostConfig, NetworkMode};
 use crate::runtime::cgroup::Support;
 use crate::sys;
@@ -29,21 +29,29 @@ impl Engine {
         let (mut record, warnings) = self.draft(&id, request.clone(), &image)?;
 
         let reserved = guard(self.reserve(&id, name, image.id)?, |_| self.unreserve(&id));
+        record.name = (*reserved).clone();
+        self.images.pin(&image.id, &id);
+        let pinned = guard((), |()| self.images.unpin(&id));
         // Looked at again now that a removal of the image would see us.
         if self.images.by_id(&image.id).is_none() {
             return Err(Error::no_such("image", &request.config.image));
         }
-        record.name = (*reserved).clone();
-        // Dying in here leaves a `.tmp-` directory at most, which adopt deletes.
-        self.layout.create(&record)?;
+        // Dying before the publication leaves a `.tmp-` directory at most, which adopt deletes.
+        let draft = self.layout.draft(&record, |upper| match self.images.driver() {
+            (Driver::Overlay, _) => self.images.make_upper(&image.id, upper),
+            // The whole root is copied at the first start.
+            (Driver::Copy, _) => Ok(()),
+        })?;
+        step::done("create.made");
+        self.layout.publish(&draft, &id)?;
         // Dying from here on, adopt finds a created container, which nobody has been told of.
         step::done("create.recorded");
-        self.images.pin(&record.image, &id);
 
         let record = Arc::new(record);
         let slot = Slot::new(Arc::clone(&record), State::Created { code: 0, error: None });
         self.containers.lock().by_id.insert(id.clone(), Arc::new(slot));
         self.emit_container("create", &record, &[]);
+        pinned.keep();
         reserved.keep();
         Ok(Created { id, warnings })
     }

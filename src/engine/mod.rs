@@ -21,7 +21,6 @@ mod logs;
 mod remove;
 mod slot;
 mod start;
-mod steps;
 mod stop;
 mod supervise;
 mod top;
@@ -46,7 +45,6 @@ use crate::warn;
 pub use events::EventStream;
 use events::Events;
 use slot::Slot;
-pub use steps::STEPS;
 pub use types::*;
 pub use wait::Waiter;
 

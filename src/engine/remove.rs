@@ -42,6 +42,7 @@ impl Engine {
             containers.by_id.remove(&slot.id);
             containers.names.retain(|_, (owner, _)| *owner != slot.id);
         }
+        self.images.unpin(&slot.id);
         claim.publish(|inner| {
             inner.held.clear();
             self.emit_container("destroy", &inner.record, &[]);
