@@ -105,6 +105,7 @@ pub(super) fn attached(
 ) -> Result<OwnedFd> {
     let mounted = || {
         let context = FsContext::open(fstype)?;
+        context.set("source", fstype)?; // what /proc/mounts shows first
         context.set_all(options)?;
         let mount = context.mount(attributes)?;
         mount::attach(mount.as_fd(), target)?;

@@ -60,15 +60,13 @@ impl Root {
             found = fs::mkdirat(self.fd(), path, 0o755)
                 .and_then(|()| node::find_below(self.fd(), path));
         }
-        let is_dir = |fd: &OwnedFd| node::stat(fd.as_fd()).is_ok_and(|stat| stat.is_dir());
-        match found {
-            Ok(fd) if is_dir(&fd) => Ok(fd),
-            Ok(_) => Err(Error::internal(format!("/{name} in the image is not a directory"))),
-            Err(_) if fs::readlinkat(self.fd(), path).is_ok() => {
-                Err(Error::internal(format!("/{name} in the image is a symlink")))
-            }
-            Err(error) => Err(error).context(|| format!("find /{name} in the image")),
+        let found = found.context(|| format!("find /{name} in the image"))?;
+        if node::stat(found.as_fd()).is_ok_and(|stat| stat.is_dir()) {
+            return Ok(found);
         }
+        let is_link = fs::readlinkat(self.fd(), path).is_ok();
+        let what = if is_link { "a symlink" } else { "not a directory" };
+        Err(Error::internal(format!("/{name} in the image is {what}")))
     }
 
     /// What is at `path`; when nothing is, it is made, with the directories above it.
@@ -92,8 +90,14 @@ impl Root {
         };
         match made {
             Ok(()) => node::find_below(dir.as_fd(), name),
-            // A symlink to a place that is not there: that place is made, inside the root.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dangling > 0 => {
+                // Somebody was quicker, or it is a link of /proc to one of our own descriptors
+                // (`dir` may have got just that number), which leads nowhere.
+                match self.find(path) {
+                    Err(again) if again.kind() == io::ErrorKind::NotFound => {}
+                    found => return found,
+                }
+                // A symlink to a place that is not there: that place is made, inside the root.
                 let target = fs::readlinkat(dir.as_fd(), name).map_err(|_| error)?;
                 self.ensure_within(&clean(&parent.join(target)), make, dangling - 1)
             }
