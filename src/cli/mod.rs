@@ -16,6 +16,8 @@ mod fail;
 mod flags;
 mod format;
 mod help;
+#[cfg(test)]
+mod man;
 mod output;
 mod reindent;
 mod session;

@@ -1,0 +1,89 @@
+//! Keeps the man pages true: the options of each page are those of the table.
+//!
+//! `UPDATE_MAN=1 cargo test man_pages` rewrites that section of every page; the rest is written
+//! by hand.
+
+use std::path::PathBuf;
+
+use super::command::{COMMANDS, Command, PROGRAM};
+use super::flags::{Flag, Takes};
+
+const BEGIN: &str = ".\\\" Made from the table of flags: UPDATE_MAN=1 cargo test man_pages\n";
+const END: &str = ".\\\" End of the table.\n";
+
+fn roff(text: &str) -> String {
+    text.replace('\\', "\\e").replace('-', "\\-").replace('…', "...")
+}
+
+/// The section of `command`'s options, or nothing when it has none.
+fn section(command: &Command) -> String {
+    let mut flags: Vec<&Flag> = command.all_flags().collect();
+    flags.sort_by_key(|flag| flag.long);
+    let mut out = String::from(BEGIN);
+    let shown = flags.iter().filter(|flag| !flag.help.is_empty());
+    for (at, flag) in shown.enumerate() {
+        out.push_str(if at == 0 { ".SH OPTIONS\n.TP\n" } else { ".TP\n" });
+        if let Some(short) = flag.short {
+            out.push_str(&format!("\\fB\\-{short}\\fR, "));
+        }
+        out.push_str(&format!("\\fB\\-\\-{}\\fR", roff(flag.long)));
+        if let Takes::One(kind, _) | Takes::Many(kind, _) = flag.takes {
+            out.push_str(&format!(" \\fI{kind}\\fR"));
+        }
+        out.push_str(&format!("\n{}.\n", roff(flag.help)));
+        if matches!(flag.takes, Takes::Many(..)) {
+            out.push_str("May be given several times.\n");
+        }
+        for old in flag.old {
+            out.push_str(&format!("Also \\fB\\-{}\\fR.\n", roff(old)));
+        }
+    }
+    let later: Vec<String> = flags
+        .iter()
+        .filter(|flag| !flag.served)
+        .map(|flag| format!("\\fB\\-\\-{}\\fR", roff(flag.long)))
+        .collect();
+    if !later.is_empty() {
+        out.push_str(".PP\nKnown, and refused by name until they are served:\n");
+        out.push_str(&format!("{}.\n", later.join(",\n")));
+    }
+    out.push_str(END);
+    out
+}
+
+fn check(page: &str, command: &Command) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("man").join(page);
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let (before, rest) = text.split_once(BEGIN).unwrap_or_else(|| panic!("{page}: no options"));
+    let (_, after) = rest.split_once(END).unwrap_or_else(|| panic!("{page}: no end of options"));
+    let wanted = format!("{before}{}{after}", section(command));
+    if std::env::var_os("UPDATE_MAN").is_some() {
+        std::fs::write(&path, &wanted).unwrap();
+    } else {
+        assert!(text == wanted, "{page}: the options are not those of the table; {BEGIN}");
+    }
+    let upper = if command.name.is_empty() { "SKIFF" } else { &command.name.to_uppercase() };
+    assert!(text.contains(upper), "{page}: no title");
+    for part in [".SH NAME\n", ".SH SYNOPSIS\n", ".SH DESCRIPTION\n", ".SH EXIT STATUS\n"] {
+        assert!(before.contains(part) || after.contains(part), "{page}: no {part}");
+    }
+}
+
+#[test]
+fn man_pages_name_every_flag() {
+    check("skiff.1", &PROGRAM);
+    for command in COMMANDS.iter().filter(|c| c.run.is_some() && !c.name.is_empty()) {
+        let section = if command.name == "daemon" { 8 } else { 1 };
+        check(&format!("skiff-{}.{section}", command.name), command);
+    }
+}
+
+#[test]
+fn the_overview_names_every_command() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("man/skiff.1");
+    let text = std::fs::read_to_string(path).unwrap();
+    for command in COMMANDS.iter().filter(|c| c.run.is_some() && !c.name.is_empty()) {
+        assert!(text.contains(&format!("\n.BR skiff\\-{} ", command.name)), "{}", command.name);
+    }
+}
