@@ -96,7 +96,6 @@ impl Api {
 
 impl Handler for Api {
     fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
-        crate::debug!("{} {}", exchange.head.method, exchange.head.path);
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         exchange.extra = vec![
             header(wire_system::API_VERSION_HEADER, wire_system::API_VERSION),

@@ -10,6 +10,14 @@ use super::{Config, EndpointSettings, HealthConfig, HostConfig, mounts};
 use crate::model;
 use crate::model::{LogDriver, NetworkMode};
 
+/// What a size of 0 for /dev/shm comes to.
+const DEFAULT_SHM: u64 = 64 << 20;
+
+/// What an empty mode of a namespace comes to.
+fn private_or(mode: &str) -> String {
+    if mode.is_empty() { "private".into() } else { mode.to_owned() }
+}
+
 /// `None` for an empty list, which Docker shows as `null`.
 fn some<T: Clone>(list: &[T]) -> Option<Vec<T>> {
     (!list.is_empty()).then(|| list.to_vec())
@@ -95,7 +103,8 @@ impl HealthConfig {
 }
 
 impl HostConfig {
-    /// The protocol's form of what the host grants.
+    /// The protocol's form of what the host grants; as in Docker, some of what was not given is
+    /// shown by what it comes to.
     #[allow(clippy::too_many_lines)] // one line per field
     pub fn from_model(host: &model::HostConfig) -> HostConfig {
         let model::HostConfig {
@@ -167,13 +176,13 @@ impl HostConfig {
             annotations: annotations.clone(),
             cap_add: some(cap_add),
             cap_drop: some(cap_drop),
-            cgroupns_mode: cgroupns_mode.clone(),
+            cgroupns_mode: private_or(cgroupns_mode),
             dns: Some(dns.clone()),
             dns_options: Some(dns_options.clone()),
             dns_search: Some(dns_search.clone()),
             extra_hosts: some(extra_hosts),
             group_add: some(group_add),
-            ipc_mode: ipc_mode.clone(),
+            ipc_mode: private_or(ipc_mode),
             links: some(links),
             oom_score_adj: (*oom_score_adj).into(),
             pid_mode: pid_mode.clone(),
@@ -183,7 +192,7 @@ impl HostConfig {
             security_opt: some(security_opt),
             tmpfs: tmpfs.clone(),
             uts_mode: uts_mode.clone(),
-            shm_size: signed(*shm_size),
+            shm_size: signed(if *shm_size == 0 { DEFAULT_SHM } else { *shm_size }),
             sysctls: sysctls.clone(),
             runtime: "skiff".into(),
             cpu_shares: signed(*cpu_shares),
@@ -197,7 +206,10 @@ impl HostConfig {
             cpuset_mems: cpuset_mems.clone(),
             devices: devices.iter().map(DeviceMapping::from_model).collect(),
             memory_reservation: signed(*memory_reservation),
-            memory_swap: *memory_swap,
+            memory_swap: match *memory_swap {
+                0 => signed(memory.saturating_mul(2)),
+                given => given,
+            },
             memory_swappiness: memory_swappiness.map(i64::from),
             oom_kill_disable: Some(*oom_kill_disable),
             pids_limit: (*pids_limit != 0).then_some(*pids_limit),
@@ -344,11 +356,21 @@ mod tests {
         asked.dns_search = Some(Vec::new());
         asked.oom_kill_disable = Some(false);
         asked.runtime = "skiff".into();
+        asked.ipc_mode = "private".into();
+        asked.cgroupns_mode = "private".into();
         assert_eq!(HostConfig::from_model(&host), asked);
 
         let shown = EndpointSettings::from_model(&endpoints["n"]);
         assert_eq!(shown.aliases, Some(vec!["al".into()]));
         assert_eq!(shown.ipam_config.unwrap().ipv4_address, "10.0.0.2");
+    }
+
+    #[test]
+    fn what_was_not_given_is_shown_by_what_it_comes_to() {
+        let host = model::HostConfig { memory: 5 << 20, ..model::HostConfig::default() };
+        let shown = HostConfig::from_model(&host);
+        assert_eq!((shown.shm_size, shown.memory_swap), (64 << 20, 10 << 20));
+        assert_eq!((&*shown.ipc_mode, &*shown.restart_policy.name), ("private", "no"));
     }
 
     #[test]
