@@ -103,7 +103,8 @@ impl Engine {
             }
         }
         Ok(Sieve {
-            any_state: !(status.is_empty() && codes.as_ref().is_ok_and(Vec::is_empty))
+            any_state: !status.is_empty()
+                || !exited.is_empty()
                 || !since.is_empty()
                 || !before.is_empty(),
             by_ancestor: filters.contains_key("ancestor"),

@@ -125,12 +125,13 @@ impl Engine {
     /// Kills, and waits for the end of the run. Nobody cuts this short.
     fn kill_and_wait(&self, slot: &Slot, monitor: &Handle, exits: u64) -> Result<()> {
         let soon = || Patience { deadline: Some(Instant::now() + KILL_TIME), client: None };
-        let killed = self.deliver(&slot.record(), monitor, Signal::KILL);
         let over = |inner: &mut Inner| ended(inner, exits);
-        if killed.is_ok() || killed.is_err_and(|error| error.kind() == Kind::Conflict) {
-            if slot.watch(soon(), over).is_ok() {
-                return Ok(());
-            }
+        let killed = match self.deliver(&slot.record(), monitor, Signal::KILL) {
+            Err(error) => error.kind() == Kind::Conflict,
+            Ok(()) => true,
+        };
+        if killed && slot.watch(soon(), over).is_ok() {
+            return Ok(());
         }
         monitor.kill(KILL_TIME);
         slot.watch(soon(), over).map_err(|_| {

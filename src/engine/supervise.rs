@@ -28,6 +28,8 @@ impl Engine {
         let record = slot.record();
         let state = settle(&record, exit.filter(|exit| exit.run == run));
         self.show_exit(slot, state);
+        // Attached clients see the end of their streams from now on.
+        monitor.published();
         self.remove_if_automatic(slot);
     }
 

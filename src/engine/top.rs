@@ -305,7 +305,7 @@ fn clock(seconds: u64, hours: bool) -> String {
 /// Name of a terminal by its device number, tty_nr of proc(5).
 fn tty(number: i64) -> String {
     let number = u64::try_from(number).unwrap_or(0);
-    let (major, minor) = (number >> 8 & 0xfff, (number & 0xff) | (number >> 12 & 0xfff_00));
+    let (major, minor) = (number >> 8 & 0xfff, (number & 0xff) | (number >> 12 & 0x000f_ff00));
     match major {
         0 => "?".into(),
         136..=143 => format!("pts/{}", minor + (major - 136) * 256),

@@ -252,6 +252,12 @@ impl Handle {
         }
     }
 
+    /// The exit has been published: attached clients may see the end of their streams. Dropping
+    /// says so too, and then waits a moment for the monitor to end.
+    pub fn published(&self) {
+        socket::shutdown(self.control.as_fd(), Shutdown::Write);
+    }
+
     /// Gives a monitor up that has not been told to `go`: it ends, and nothing has run.
     pub fn abandon(&self) {
         socket::shutdown(self.control.as_fd(), Shutdown::Write);
