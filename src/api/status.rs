@@ -35,26 +35,21 @@ pub(super) fn reply(error: &Error) -> Reply {
     }
 }
 
-/// The text of `error`. Clients find out by certain words why a program could not be started,
-/// and exit with 127 or 126.
+/// The text of `error`. Clients find out by certain words alone, and in lower case, why a program
+/// could not be started, and exit with 127 or 126 then; the words follow where they are missing.
 fn message(error: &Error) -> String {
     let text = error.to_string();
-    let words = match error.kind() {
-        Kind::ProgramNotFound => {
-            ["executable file not found in $PATH", "no such file or directory"]
-        }
-        Kind::ProgramNotExecutable => ["permission denied", "is a directory"],
+    let words: &[&str] = match error.kind() {
+        Kind::ProgramNotFound => &["executable file not found", "no such file or directory"],
+        Kind::ProgramNotExecutable => &["permission denied"],
         _ => return text,
     };
     if words.iter().any(|words| text.contains(words)) {
         return text;
     }
     let lower = text.to_ascii_lowercase();
-    // What the kernel says begins with a capital letter here, and not in the clients.
-    match words.iter().find(|words| lower.contains(*words)) {
-        Some(words) => format!("{text} ({words})"),
-        None => format!("{text}: {}", words[0]),
-    }
+    let missing = words.iter().find(|words| lower.contains(*words)).unwrap_or(&words[0]);
+    format!("{text} ({missing})")
 }
 
 #[cfg(test)]
@@ -76,13 +71,17 @@ mod tests {
         };
         let not_found = "exec: \"nope\": executable file not found in $PATH";
         check(Kind::ProgramNotFound, not_found, not_found);
-        check(Kind::ProgramNotFound, "exec: \"nope\"", not_found);
         check(
             Kind::ProgramNotFound,
             "exec /x: No such file or directory (os error 2)",
             "exec /x: No such file or directory (os error 2) (no such file or directory)",
         );
-        check(Kind::ProgramNotExecutable, "exec /x", "exec /x: permission denied");
+        check(Kind::ProgramNotFound, "exec /x", "exec /x (executable file not found)");
+        check(
+            Kind::ProgramNotExecutable,
+            "exec: \"/etc\": is a directory",
+            "exec: \"/etc\": is a directory (permission denied)",
+        );
         check(Kind::NotFound, "x", "x");
     }
 }
