@@ -50,7 +50,10 @@ pub(crate) fn import(session: &Session, args: &Args) -> Outcome {
 }
 
 /// Shows a progress stream on standard error; the last status that stands alone is the result.
-fn show(response: Response) -> Result<String, Failure> {
+///
+/// # Errors
+/// What the stream says; a stream that breaks off.
+pub(crate) fn show(response: Response) -> Result<String, Failure> {
     let terminal = std::io::stderr().is_terminal();
     let mut last = None;
     let mut open_line = false;

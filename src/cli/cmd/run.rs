@@ -8,12 +8,13 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::create::{reason, request};
+use super::import::show;
 use crate::base::Digest;
 use crate::cli::args::Args;
 use crate::cli::attach::{Ended, Session as Attached, Wish};
 use crate::cli::client::{self, Client, Hijacked, Target};
 use crate::cli::fail::{Failure, Outcome};
-use crate::cli::output::print;
+use crate::cli::output::{escaped, print};
 use crate::cli::session::Session;
 use crate::http::client::{RequestBody, Response};
 use crate::model::Reference;
@@ -163,8 +164,7 @@ fn exit_code(client: &Client, id: &str, waiting: Response) -> Outcome {
 fn make(client: &Client, args: &Args, asked: &CreateRequest) -> Result<String, Failure> {
     let pull = args.one("pull").unwrap_or_else(|| "missing".to_owned());
     match pull.as_str() {
-        "missing" | "never" => {}
-        "always" => return Err(Failure::not_served("--pull always")),
+        "missing" | "never" | "always" => {}
         other => {
             return Err(Failure::new(format!(
                 "invalid pull option: '{other}': must be one of \"always\", \"missing\" or \"never\""
@@ -179,20 +179,40 @@ fn make(client: &Client, args: &Args, asked: &CreateRequest) -> Result<String, F
     let target = Target::new(&["containers", "create"])
         .maybe("name", args.one("name").as_deref())
         .maybe("platform", args.one("platform").as_deref());
-    let made: Result<CreateResponse, Failure> = client.post_json(target.as_str(), asked);
-    let created = made.map_err(|failure| {
-        if failure.is_not_found() && failure.text.contains("No such image") && pull == "missing" {
+    if pull == "always" {
+        fetch(client, args, image)?;
+    }
+    let mut made: Result<CreateResponse, Failure> = client.post_json(target.as_str(), asked);
+    if let Err(failure) = &made {
+        let missing = failure.is_not_found() && failure.text.contains("No such image");
+        if missing && pull == "missing" {
             let shown = Reference::parse(image).map_or_else(|_| image.clone(), |r| r.to_string());
             eprintln!("Unable to find image '{shown}' locally");
-            return Failure::not_served("'pull'");
+            fetch(client, args, image)?;
+            made = client.post_json(target.as_str(), asked);
         }
-        failure
-    })?;
+    }
+    let created = made?;
     for warning in &created.warnings {
         eprintln!("WARNING: {warning}");
     }
     id_file.write(&created.id)?;
     Ok(created.id)
+}
+
+/// Has the daemon pull `image`; what it says goes to standard error.
+fn fetch(client: &Client, args: &Args, image: &str) -> Result<(), Failure> {
+    let reference = Reference::parse(image).map_err(Failure::new)?;
+    let tag = match (&reference.tag, &reference.digest) {
+        (_, Some(digest)) => digest.to_string(),
+        (tag, None) => tag.clone().unwrap_or_else(|| "latest".to_owned()),
+    };
+    let target = Target::new(&["images", "create"])
+        .query("fromImage", &reference.repository)
+        .query("tag", &tag)
+        .maybe("platform", args.one("platform").as_deref());
+    let response = client.stream("POST", target.as_str(), RequestBody::Empty)?;
+    show(response).map(|last| eprintln!("{}", escaped(&last)))
 }
 
 /// The file of `--cidfile`: made before the container, and removed again if none comes of it.
