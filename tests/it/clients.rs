@@ -131,34 +131,34 @@ fn the_life_of_a_container() {
             "run",
             "-d",
             "--name",
-            "x",
+            "cx",
             "busybox",
             "sh",
             "-c",
             "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done",
         ]);
         assert_eq!(id.len(), 64);
-        wait_until("it is up", || c.ok(&["logs", "x"]) == "up");
+        wait_until("it is up", || c.ok(&["logs", "cx"]) == "up");
         assert!(c.ok(&["ps"]).contains("Up "));
-        assert!(c.ok(&["top", "x"]).contains("sh -c"));
-        c.ok(&["restart", "-t", "5", "x"]);
-        wait_until("it is up again", || c.ok(&["logs", "x"]) == "up\nup");
-        c.ok(&["rename", "x", "y"]);
-        c.ok(&["stop", "-t", "5", "y"]);
-        assert_eq!(c.ok(&["wait", "y"]), "0");
+        assert!(c.ok(&["top", "cx"]).contains("sh -c"));
+        c.ok(&["restart", "-t", "5", "cx"]);
+        wait_until("it is up again", || c.ok(&["logs", "cx"]) == "up\nup");
+        c.ok(&["rename", "cx", "cy"]);
+        c.ok(&["stop", "-t", "5", "cy"]);
+        assert_eq!(c.ok(&["wait", "cy"]), "0");
         assert!(c.ok(&["ps", "-a"]).contains("Exited (0)"));
-        c.ok(&["start", "y"]);
-        c.ok(&["kill", "y"]);
-        assert_eq!(c.ok(&["wait", "y"]), "137");
-        assert_eq!(c.ok(&["inspect", "-f", "{{.State.ExitCode}} {{.Name}}", "y"]), "137 /y");
-        c.ok(&["create", "--name", "z", "busybox", "sh", "-c", "echo z; exit 4"]);
-        let out = c.run(&["start", "-a", "z"]);
+        c.ok(&["start", "cy"]);
+        c.ok(&["kill", "cy"]);
+        assert_eq!(c.ok(&["wait", "cy"]), "137");
+        assert_eq!(c.ok(&["inspect", "-f", "{{.State.ExitCode}} {{.Name}}", "cy"]), "137 /cy");
+        c.ok(&["create", "--name", "cz", "busybox", "sh", "-c", "echo z; exit 4"]);
+        let out = c.run(&["start", "-a", "cz"]);
         assert_eq!((out.code, out.stdout.as_str()), (4, "z\n"));
-        assert_eq!(c.ok(&["rm", "y", "z"]), "y\nz");
+        assert_eq!(c.ok(&["rm", "cy", "cz"]), "cy\ncz");
         let mut follow =
-            c.cli(&["run", "--name", "f", "busybox", "sh", "-c", "sleep 0.3; echo late"]).spawn();
-        wait_until("it is there", || c.run(&["inspect", "f"]).code == 0);
-        assert_eq!(c.ok(&["logs", "-f", "f"]), "late");
+            c.cli(&["run", "--name", "cf", "busybox", "sh", "-c", "sleep 0.3; echo late"]).spawn();
+        wait_until("it is there", || c.run(&["inspect", "cf"]).code == 0);
+        assert_eq!(c.ok(&["logs", "-f", "cf"]), "late");
         assert_eq!(follow.wait(SOON).code, 0);
     });
 }
@@ -171,7 +171,7 @@ fn a_terminal_detach_and_attach() {
             all.extend(args.iter().map(|a| (*a).to_owned()));
             Terminal::start(c.path, &all, 31, 99)
         };
-        let mut t = terminal(&["run", "-ti", "--name", "t", "busybox", "sh"]);
+        let mut t = terminal(&["run", "-ti", "--name", "ct", "busybox", "sh"]);
         t.expect("# ");
         wait_until("the size arrives", || {
             t.type_in("stty size\r");
@@ -181,7 +181,7 @@ fn a_terminal_detach_and_attach() {
         });
         t.type_in("\x10\x11");
         assert_eq!(t.wait(), 0);
-        let mut t = terminal(&["attach", "t"]);
+        let mut t = terminal(&["attach", "ct"]);
         wait_until("our terminal is raw", || t.is_raw());
         t.type_in("echo ba''ck\r");
         t.expect("back");
@@ -193,7 +193,7 @@ fn a_terminal_detach_and_attach() {
 #[test]
 fn events_and_prune() {
     each(|c| {
-        c.ok(&["run", "--name", "e", "busybox", "true"]);
+        c.ok(&["run", "--name", "ce", "busybox", "true"]);
         let events =
             c.ok(&["events", "--since", "10m", "--until", "0s", "--filter", "type=container"]);
         assert!(events.contains("container start") && events.contains("container die"), "{events}");

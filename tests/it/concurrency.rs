@@ -38,8 +38,8 @@ fn created_and_exited() {
 #[test]
 fn running() {
     let d = Daemon::start();
-    start_deaf(&d, "x");
-    let status = |method: &str, what: &str| d.api(method, &format!("/containers/x{what}")).status;
+    start_deaf(&d, "cx");
+    let status = |method: &str, what: &str| d.api(method, &format!("/containers/cx{what}")).status;
     assert_eq!(status("POST", "/start"), 304);
     assert_eq!(status("DELETE", ""), 409);
     assert_eq!(status("POST", "/kill?signal=0"), 204);
@@ -51,37 +51,37 @@ fn running() {
 #[test]
 fn while_it_is_stopping() {
     let d = Daemon::start();
-    start_deaf(&d, "x");
-    let mut stop = begin(&d, "POST", "/containers/x/stop?t=60");
-    wait_until("the stop is under way", || d.api("DELETE", "/containers/x").status == 409);
+    start_deaf(&d, "cx");
+    let mut stop = begin(&d, "POST", "/containers/cx/stop?t=60");
+    wait_until("the stop is under way", || d.api("DELETE", "/containers/cx").status == 409);
     // Reads are answered at once.
     let began = Instant::now();
-    assert_eq!(d.api("GET", "/containers/x/json").status, 200);
-    assert_eq!(d.api("GET", "/containers/x/logs?stdout=1").status, 200);
-    assert_eq!(d.api("GET", "/containers/x/top").status, 200);
-    assert!(d.ok(["ps"]).contains("x"));
+    assert_eq!(d.api("GET", "/containers/cx/json").status, 200);
+    assert_eq!(d.api("GET", "/containers/cx/logs?stdout=1").status, 200);
+    assert_eq!(d.api("GET", "/containers/cx/top").status, 200);
+    assert!(d.ok(["ps"]).contains("cx"));
     assert!(began.elapsed() < Duration::from_secs(5));
     // A second stop joins, and the earlier deadline wins.
-    let mut start = begin(&d, "POST", "/containers/x/start");
+    let mut start = begin(&d, "POST", "/containers/cx/start");
     let began = Instant::now();
-    let mut join = begin(&d, "POST", "/containers/x/stop?t=1");
+    let mut join = begin(&d, "POST", "/containers/cx/stop?t=1");
     assert_eq!(join.reply().status, 204);
     assert!(began.elapsed() < Duration::from_secs(20));
     assert_eq!(stop.reply().status, 204);
     // The start waited for the end, and then started.
     assert_eq!(start.reply().status, 204);
-    assert_eq!(d.status("x"), "running");
-    wait_until("it is up again", || d.ok(["logs", "x"]) == "up\nup");
+    assert_eq!(d.status("cx"), "running");
+    wait_until("it is up again", || d.ok(["logs", "cx"]) == "up\nup");
 
-    let mut stop = begin(&d, "POST", "/containers/x/stop?t=60");
-    wait_until("the stop is under way", || d.api("DELETE", "/containers/x").status == 409);
-    assert_eq!(d.api("POST", "/containers/x/kill").status, 204, "delivered at once");
+    let mut stop = begin(&d, "POST", "/containers/cx/stop?t=60");
+    wait_until("the stop is under way", || d.api("DELETE", "/containers/cx").status == 409);
+    assert_eq!(d.api("POST", "/containers/cx/kill").status, 204, "delivered at once");
     assert_eq!(stop.reply().status, 204);
-    d.api("POST", "/containers/x/start").expect(204);
-    wait_until("it is up again", || d.ok(["logs", "x"]) == "up\nup\nup");
-    let mut stop = begin(&d, "POST", "/containers/x/stop?t=60");
-    wait_until("the stop is under way", || d.api("DELETE", "/containers/x").status == 409);
-    assert_eq!(d.api("DELETE", "/containers/x?force=1").status, 204, "killed at once");
+    d.api("POST", "/containers/cx/start").expect(204);
+    wait_until("it is up again", || d.ok(["logs", "cx"]) == "up\nup\nup");
+    let mut stop = begin(&d, "POST", "/containers/cx/stop?t=60");
+    wait_until("the stop is under way", || d.api("DELETE", "/containers/cx").status == 409);
+    assert_eq!(d.api("DELETE", "/containers/cx?force=1").status, 204, "killed at once");
     let status = stop.reply().status;
     assert!(matches!(status, 204 | 404), "{status}");
     d.assert_nothing_left_behind();
@@ -90,10 +90,10 @@ fn while_it_is_stopping() {
 #[test]
 fn a_client_that_goes_away_stops_waiting() {
     let d = Daemon::start();
-    start_deaf(&d, "x");
+    start_deaf(&d, "cx");
     let threads = || std::fs::read_dir(format!("/proc/{}/task", d.pid())).unwrap().count();
     let before = threads();
-    let waits: Vec<Wire> = (0..5).map(|_| begin(&d, "POST", "/containers/x/wait")).collect();
+    let waits: Vec<Wire> = (0..5).map(|_| begin(&d, "POST", "/containers/cx/wait")).collect();
     wait_until("they wait", || threads() >= before + 5);
     drop(waits);
     wait_until("their threads are gone", || threads() <= before);
@@ -147,19 +147,19 @@ fn a_remove_while_others_read() {
         "-d",
         "-i",
         "--name",
-        "x",
+        "cx",
         "busybox",
         "sh",
         "-c",
         "while :; do echo x; sleep 0.01; done",
     ]);
-    let mut follow = begin(&d, "GET", "/containers/x/logs?follow=1&stdout=1");
+    let mut follow = begin(&d, "GET", "/containers/cx/logs?follow=1&stdout=1");
     assert_eq!(follow.head().0, 200);
-    let mut attach = begin(&d, "POST", "/containers/x/attach?stream=1&stdout=1");
+    let mut attach = begin(&d, "POST", "/containers/cx/attach?stream=1&stdout=1");
     assert_eq!(attach.head().0, 200);
-    let mut wait = begin(&d, "POST", "/containers/x/wait");
+    let mut wait = begin(&d, "POST", "/containers/cx/wait");
     assert_eq!(wait.head().0, 200);
-    assert_eq!(d.api("DELETE", "/containers/x?force=1").status, 204);
+    assert_eq!(d.api("DELETE", "/containers/cx?force=1").status, 204);
     while follow.chunk().is_some() {}
     attach.frames();
     let body: serde_json::Value = serde_json::from_slice(&wait.chunk().unwrap()).unwrap();

@@ -91,17 +91,17 @@ fn revive(d: &mut Daemon, step: &str) {
 fn create() {
     for step in steps("engine/create.") {
         let (mut d, _) = doomed(&step, &[]);
-        let body = json!({"Image": "busybox", "Cmd": ["echo", "x"]}).to_string();
+        let body = json!({"Image": "busybox", "Cmd": ["echo", "cx"]}).to_string();
         let answer =
-            ask(&d, "POST", "/containers/create?name=x", "application/json", body.as_bytes());
+            ask(&d, "POST", "/containers/create?name=cx", "application/json", body.as_bytes());
         revive(&mut d, &step);
-        let there = d.api("GET", "/containers/x/json").status == 200;
+        let there = d.api("GET", "/containers/cx/json").status == 200;
         assert!(there || answer != Some(201), "{step}: promised and gone");
         if there {
-            assert_eq!(d.cli(["start", "-a", "x"]).output().stdout, "x\n", "{step}");
+            assert_eq!(d.cli(["start", "-a", "cx"]).output().stdout, "x\n", "{step}");
         } else {
             // The name is free again.
-            d.ok(["create", "--name", "x", "busybox", "true"]);
+            d.ok(["create", "--name", "cx", "busybox", "true"]);
         }
         d.assert_nothing_left_behind();
     }
@@ -228,7 +228,7 @@ fn import_tag_untag_and_removal_of_images() {
         // Every listed image runs.
         let listed = d.ok(["images", "--format", "{{.Repository}}:{{.Tag}}"]);
         for name in listed.lines() {
-            assert_eq!(d.ok(["run", "--rm", name, "echo", "x"]), "x", "{step}: {name}");
+            assert_eq!(d.ok(["run", "--rm", name, "echo", "cx"]), "cx", "{step}: {name}");
         }
         d.import("new", &tar);
         assert_eq!(d.ok(["run", "--rm", "new", "cat", "/marker"]), step);
@@ -276,7 +276,7 @@ fn import_killed_at_random_moments() {
         d.restart();
         writer.join().unwrap();
         for name in d.ok(["images", "--format", "{{.Repository}}:{{.Tag}}"]).lines() {
-            assert_eq!(d.ok(["run", "--rm", name, "echo", "x"]), "x");
+            assert_eq!(d.ok(["run", "--rm", name, "echo", "cx"]), "cx");
         }
     }
     d.assert_nothing_left_behind();

@@ -96,9 +96,9 @@ fn families_that_are_not_served_say_so() {
         ("GET", "/networks"),
         ("POST", "/volumes/create"),
         ("POST", "/commit"),
-        ("GET", "/containers/x/stats"),
-        ("POST", "/containers/x/exec"),
-        ("GET", "/containers/x/export"),
+        ("GET", "/containers/cx/stats"),
+        ("POST", "/containers/cx/exec"),
+        ("GET", "/containers/cx/export"),
         ("POST", "/auth"),
         ("GET", "/images/search?term=x"),
     ];
@@ -226,9 +226,9 @@ fn an_unread_body_does_not_become_the_next_request() {
 #[test]
 fn bodies_are_read_as_go_reads_them() {
     let d = Daemon::start();
-    let id = d.create(&json!({"image": "busybox", "CMD": ["echo", "x"], "Labels": {"Key": "v"}, "Unknown": 1, "User": null}));
+    let id = d.create(&json!({"image": "busybox", "CMD": ["echo", "cx"], "Labels": {"Key": "v"}, "Unknown": 1, "User": null}));
     let config = &d.inspect(&id)["Config"];
-    assert_eq!(config["Cmd"], json!(["echo", "x"]));
+    assert_eq!(config["Cmd"], json!(["echo", "cx"]));
     assert_eq!(config["Labels"], json!({"Key": "v"}));
     let bad: [(&str, &str, u16); 5] = [
         ("application/json", "{", 400),
@@ -294,15 +294,15 @@ fn hijack_with_early_bytes_and_half_close() {
 #[test]
 fn dropped_attaches_leak_nothing() {
     let d = Daemon::start();
-    d.ok(["run", "-d", "-i", "--name", "x", "busybox", "cat"]);
+    d.ok(["run", "-d", "-i", "--name", "cx", "busybox", "cat"]);
     for i in 0..count(60, 1000) {
         let mut wire = d.wire();
-        wire.send("POST /containers/x/attach?stream=1&stdin=1&stdout=1&stderr=1&logs=1 HTTP/1.1\r\nHost: t\r\n\r\n");
+        wire.send("POST /containers/cx/attach?stream=1&stdin=1&stdout=1&stderr=1&logs=1 HTTP/1.1\r\nHost: t\r\n\r\n");
         if i % 3 == 0 {
             assert_eq!(wire.head().0, 200);
         }
     }
-    let reply = d.api("GET", "/containers/x/json").expect(200);
+    let reply = d.api("GET", "/containers/cx/json").expect(200);
     assert_eq!(reply["State"]["Running"], json!(true));
     d.assert_nothing_left_behind();
 }
@@ -315,18 +315,18 @@ fn answers_stream_as_they_come() {
         "-d",
         "-i",
         "--name",
-        "x",
+        "cx",
         "busybox",
         "sh",
         "-c",
         "while read l; do echo $l; done",
     ]);
     let mut follow = d.wire();
-    follow.send("GET /containers/x/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: t\r\n\r\n");
+    follow.send("GET /containers/cx/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: t\r\n\r\n");
     let (status, headers) = follow.head();
     assert_eq!(status, 200);
     assert!(headers.iter().any(|(n, v)| n == "transfer-encoding" && v == "chunked"), "{headers:?}");
-    let mut input = d.cli(["attach", "x"]).spawn();
+    let mut input = d.cli(["attach", "cx"]).spawn();
     for text in ["one\n", "two\n"] {
         input.write(text);
         let mut seen = Vec::new();
@@ -334,7 +334,7 @@ fn answers_stream_as_they_come() {
             seen.extend(follow.chunk().expect("more to come"));
         }
     }
-    d.ok(["kill", "x"]);
+    d.ok(["kill", "cx"]);
     assert_eq!(follow.chunk(), None);
     assert_eq!(follow.ask("GET", "/_ping").status, 200, "and the connection goes on");
 }
@@ -345,7 +345,7 @@ fn events_tell_what_happens() {
     let mut wire = d.wire();
     wire.send("GET /events HTTP/1.1\r\nHost: t\r\n\r\n");
     assert_eq!(wire.head().0, 200);
-    d.ok(["run", "--rm", "--name", "x", "busybox", "true"]);
+    d.ok(["run", "--rm", "--name", "cx", "busybox", "true"]);
     let mut text = String::new();
     while !text.contains("\"destroy\"") {
         text.push_str(&String::from_utf8(wire.chunk().expect("more to come")).unwrap());

@@ -19,8 +19,8 @@ fn import_from_a_file_and_from_stdin_prints_the_id() {
     assert_eq!(d.ok(["inspect", "-f", "{{.Id}}", "two:latest"]), id);
     // 0.6.4 took the tag as an argument of its own.
     d.cli(["import", "-", "three", "old"]).stdin(busybox_tar()).output().ok();
-    assert_eq!(d.ok(["run", "--rm", "three:old", "echo", "x"]), "x");
-    let out = d.cli(["import", "/no/such/file", "x"]).output();
+    assert_eq!(d.ok(["run", "--rm", "three:old", "echo", "cx"]), "cx");
+    let out = d.cli(["import", "/no/such/file", "cx"]).output();
     assert_eq!(out.code, 1);
     assert!(out.stderr.contains("/no/such/file"), "{}", out.stderr);
     d.assert_nothing_left_behind();
@@ -99,7 +99,7 @@ fn import_from_a_url() {
     let url = |path: &str| format!("http://127.0.0.1:{port}/{path}");
     let id = d.ok(["import", &url("image.tar"), "from-url"]);
     assert!(id.starts_with("sha256:"), "{id}");
-    assert_eq!(d.ok(["run", "--rm", "from-url", "echo", "x"]), "x");
+    assert_eq!(d.ok(["run", "--rm", "from-url", "echo", "cx"]), "cx");
     for path in ["missing", "short"] {
         let out = d.cli(["import", &url(path), "bad"]).output();
         assert_eq!(out.code, 1, "{path}: {}", out.stdout);
@@ -160,7 +160,7 @@ fn tags_come_move_and_go() {
     let mut names: Vec<&str> = names.lines().collect();
     names.sort_unstable();
     assert_eq!(names, ["busybox:latest", "old:spelling", "other:v1"]);
-    let second = d.import("second", &Tar::busybox().file("marker", 0o644, b"x").bytes());
+    let second = d.import("second", &Tar::busybox().file("marker", 0o644, b"cx").bytes());
     d.ok(["tag", "second", "other:v1"]);
     assert_eq!(d.ok(["inspect", "-f", "{{.Id}}", "other:v1"]), second);
     assert_eq!(d.ok(["rmi", "other:v1"]), "Untagged: other:v1");
@@ -186,7 +186,7 @@ fn tags_come_move_and_go() {
 fn an_image_in_use_stays() {
     let d = Daemon::start();
     let id = d.ok(["images", "-q"]);
-    d.ok(["create", "--name", "x", "busybox", "true"]);
+    d.ok(["create", "--name", "cx", "busybox", "true"]);
     let out = d.cli(["rmi", "busybox"]).output();
     assert_eq!(out.code, 1);
     let text =
@@ -198,7 +198,7 @@ fn an_image_in_use_stays() {
         "{}",
         out.stderr
     );
-    d.ok(["run", "-d", "--name", "y", "busybox", "sleep", "1000"]);
+    d.ok(["run", "-d", "--name", "cy", "busybox", "sleep", "1000"]);
     let out = d.cli(["rmi", "-f", &id]).output();
     assert_eq!(out.code, 1);
     assert!(
@@ -206,7 +206,7 @@ fn an_image_in_use_stays() {
         "{}",
         out.stderr
     );
-    d.ok(["rm", "-f", "x", "y"]);
+    d.ok(["rm", "-f", "cx", "cy"]);
     d.ok(["tag", "busybox", "twice"]);
     let out = d.cli(["rmi", &id]).output();
     assert!(
@@ -262,7 +262,7 @@ fn images_survive_a_kill_and_the_same_tar_is_one_layer() {
     };
     assert_eq!(id_column(&d.ok(["images", "--no-trunc"])), id_column(&before));
     assert_eq!(layers(&d), count);
-    assert_eq!(d.ok(["run", "--rm", "again", "echo", "x"]), "x");
+    assert_eq!(d.ok(["run", "--rm", "again", "echo", "cx"]), "cx");
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn files_keep_what_the_tar_says_of_them() {
 #[test]
 fn one_damaged_file_of_state_fails_no_listing() {
     let mut d = Daemon::start();
-    d.import("second", &Tar::busybox().file("marker", 0o644, b"x").bytes());
+    d.import("second", &Tar::busybox().file("marker", 0o644, b"cx").bytes());
     let good = d.ok(["create", "--name", "good", "busybox", "echo", "fine"]);
     let bad = d.ok(["create", "--name", "bad", "busybox", "true"]);
     d.kill9();

@@ -208,9 +208,9 @@ fn memory_limit_kills_what_grows() {
         skip!("no memory controller on this host");
     }
     let script = "x=0123456789abcdef; while :; do x=$x$x; done";
-    let out = d.cli(["run", "--name", "x", "-m", "8m", "busybox", "sh", "-c", script]).output();
+    let out = d.cli(["run", "--name", "cx", "-m", "8m", "busybox", "sh", "-c", script]).output();
     assert_eq!(out.code, 137, "{}", out.stderr);
-    assert_eq!(d.inspect("x")["State"]["OOMKilled"], json!(true));
+    assert_eq!(d.inspect("cx")["State"]["OOMKilled"], json!(true));
     let out = run(&d, &["-m", "511k"], "true");
     assert_eq!(out.code, 125);
     assert!(out.stderr.contains("512KB"), "{}", out.stderr);
@@ -529,18 +529,21 @@ fn hostile_tars_write_nothing_outside() {
     let up = format!("../../../../../../../../..{target}/up");
     let plain = || Tar::new().dir("a", 0o755);
     let corpus: Vec<(&str, Tar)> = vec![
-        ("dotdot", plain().file(&up, 0o644, b"x")),
-        ("absolute", plain().file(&format!("{target}/abs"), 0o644, b"x")),
-        ("link-then-file", plain().symlink("l", target).file("l/file", 0o644, b"x")),
-        ("chain", plain().symlink("l", "m").symlink("m", target).file("l/chain", 0o644, b"x")),
+        ("dotdot", plain().file(&up, 0o644, b"cx")),
+        ("absolute", plain().file(&format!("{target}/abs"), 0o644, b"cx")),
+        ("link-then-file", plain().symlink("l", target).file("l/file", 0o644, b"cx")),
+        ("chain", plain().symlink("l", "m").symlink("m", target).file("l/chain", 0o644, b"cx")),
         ("hardlink", plain().hardlink("shadow", "/etc/shadow")),
-        ("hardlink-link", plain().symlink("l", target).hardlink("h", "l").file("h/x", 0o644, b"x")),
+        (
+            "hardlink-link",
+            plain().symlink("l", target).hardlink("h", "l").file("h/x", 0o644, b"cx"),
+        ),
         ("link-dir", plain().symlink("l", target).dir("l/dir", 0o777)),
         ("link-chmod", plain().symlink("l", target).dir("l", 0o777)),
         ("whiteout", plain().symlink("l", target).file("l/.wh.keep", 0o644, b"")),
         ("opaque", plain().symlink("l", target).file("l/.wh..wh..opq", 0o644, b"")),
         ("fifo", plain().symlink("l", target).fifo("l/fifo")),
-        ("over-link", plain().symlink("f", &format!("{target}/over")).file("f", 0o644, b"x")),
+        ("over-link", plain().symlink("f", &format!("{target}/over")).file("f", 0o644, b"cx")),
     ];
     std::fs::write(outside.join("keep"), "kept").unwrap();
     let mode = outside.metadata().unwrap().mode();

@@ -12,24 +12,24 @@ const POLITE: &str = "trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done"
 #[test]
 fn create_start_stop_start_rm() {
     let d = Daemon::start();
-    let id = d.ok(["create", "--name", "x", "busybox", "sh", "-c", POLITE]);
-    assert_eq!(d.status("x"), "created");
-    assert_eq!(d.ok(["start", "x"]), "x");
-    assert_eq!(d.ok(["start", "x"]), "x", "starting what runs is no failure");
-    wait_until("it is up", || d.ok(["logs", "x"]) == "up");
+    let id = d.ok(["create", "--name", "cx", "busybox", "sh", "-c", POLITE]);
+    assert_eq!(d.status("cx"), "created");
+    assert_eq!(d.ok(["start", "cx"]), "cx");
+    assert_eq!(d.ok(["start", "cx"]), "cx", "starting what runs is no failure");
+    wait_until("it is up", || d.ok(["logs", "cx"]) == "up");
     let began = Instant::now();
-    assert_eq!(d.ok(["stop", "x"]), "x");
+    assert_eq!(d.ok(["stop", "cx"]), "cx");
     assert!(began.elapsed() < Duration::from_secs(8), "stop waited for its time-out");
-    assert_eq!(d.inspect("x")["State"]["ExitCode"], 0);
-    assert_eq!(d.ok(["stop", "x"]), "x");
+    assert_eq!(d.inspect("cx")["State"]["ExitCode"], 0);
+    assert_eq!(d.ok(["stop", "cx"]), "cx");
     assert_eq!(d.ok(["start", &id[..12]]), &id[..12]);
-    wait_until("it is up again", || d.ok(["logs", "x"]) == "up\nup");
-    let out = d.cli(["rm", "x"]).output();
+    wait_until("it is up again", || d.ok(["logs", "cx"]) == "up\nup");
+    let out = d.cli(["rm", "cx"]).output();
     assert_eq!(out.code, 1);
-    let text = "cannot remove container \"x\": container is running: stop the container before removing or force remove";
+    let text = "cannot remove container \"cx\": container is running: stop the container before removing or force remove";
     assert!(out.stderr.contains(text), "{}", out.stderr);
-    assert_eq!(d.ok(["rm", "-f", "x"]), "x");
-    assert_eq!(d.api("GET", "/containers/x/json").status, 404);
+    assert_eq!(d.ok(["rm", "-f", "cx"]), "cx");
+    assert_eq!(d.api("GET", "/containers/cx/json").status, 404);
     d.assert_nothing_left_behind();
 }
 
@@ -40,18 +40,18 @@ fn stop_kills_what_does_not_heed() {
         "run",
         "-d",
         "--name",
-        "x",
+        "cx",
         "busybox",
         "sh",
         "-c",
         "trap '' TERM; echo up; while :; do sleep 0.05; done",
     ]);
-    wait_until("it is up", || d.ok(["logs", "x"]) == "up");
+    wait_until("it is up", || d.ok(["logs", "cx"]) == "up");
     let began = Instant::now();
-    d.ok(["stop", "-t", "1", "x"]);
+    d.ok(["stop", "-t", "1", "cx"]);
     let took = began.elapsed();
     assert!((Duration::from_millis(900)..Duration::from_secs(6)).contains(&took), "{took:?}");
-    assert_eq!(d.inspect("x")["State"]["ExitCode"], 137);
+    assert_eq!(d.inspect("cx")["State"]["ExitCode"], 137);
     d.assert_nothing_left_behind();
 }
 
@@ -59,15 +59,15 @@ fn stop_kills_what_does_not_heed() {
 fn the_stop_signal_and_the_time_to_stop_may_be_the_containers_own() {
     let d = Daemon::start();
     let script = "trap 'exit 42' USR1; echo up; while :; do sleep 0.05; done";
-    d.ok(["run", "-d", "--name", "x", "--stop-signal", "USR1", "busybox", "sh", "-c", script]);
-    wait_until("it is up", || d.ok(["logs", "x"]) == "up");
-    d.ok(["stop", "x"]);
-    assert_eq!(d.inspect("x")["State"]["ExitCode"], 42);
+    d.ok(["run", "-d", "--name", "cx", "--stop-signal", "USR1", "busybox", "sh", "-c", script]);
+    wait_until("it is up", || d.ok(["logs", "cx"]) == "up");
+    d.ok(["stop", "cx"]);
+    assert_eq!(d.inspect("cx")["State"]["ExitCode"], 42);
     let ignore = "trap '' TERM; echo up; while :; do sleep 0.05; done";
-    d.ok(["run", "-d", "--name", "y", "--stop-timeout", "0", "busybox", "sh", "-c", ignore]);
-    wait_until("it is up", || d.ok(["logs", "y"]) == "up");
+    d.ok(["run", "-d", "--name", "cy", "--stop-timeout", "0", "busybox", "sh", "-c", ignore]);
+    wait_until("it is up", || d.ok(["logs", "cy"]) == "up");
     let began = Instant::now();
-    d.ok(["stop", "y"]);
+    d.ok(["stop", "cy"]);
     assert!(began.elapsed() < Duration::from_secs(5));
     d.assert_nothing_left_behind();
 }
@@ -76,14 +76,14 @@ fn the_stop_signal_and_the_time_to_stop_may_be_the_containers_own() {
 fn kill_sends_any_signal() {
     let d = Daemon::start();
     let script = "trap 'echo hup' HUP; echo up; while :; do sleep 0.05; done";
-    d.ok(["run", "-d", "--name", "x", "busybox", "sh", "-c", script]);
-    wait_until("it is up", || d.ok(["logs", "x"]) == "up");
-    d.ok(["kill", "-s", "HUP", "x"]);
-    wait_until("the signal arrives", || d.ok(["logs", "x"]) == "up\nhup");
-    assert_eq!(d.cli(["kill", "-s", "NONSENSE", "x"]).output().code, 1);
-    d.ok(["kill", "x"]);
-    assert_eq!(d.ok(["wait", "x"]), "137");
-    let out = d.cli(["kill", "x"]).output();
+    d.ok(["run", "-d", "--name", "cx", "busybox", "sh", "-c", script]);
+    wait_until("it is up", || d.ok(["logs", "cx"]) == "up");
+    d.ok(["kill", "-s", "HUP", "cx"]);
+    wait_until("the signal arrives", || d.ok(["logs", "cx"]) == "up\nhup");
+    assert_eq!(d.cli(["kill", "-s", "NONSENSE", "cx"]).output().code, 1);
+    d.ok(["kill", "cx"]);
+    assert_eq!(d.ok(["wait", "cx"]), "137");
+    let out = d.cli(["kill", "cx"]).output();
     assert_eq!(out.code, 1);
     assert!(out.stderr.contains("is not running"), "{}", out.stderr);
     d.assert_nothing_left_behind();
@@ -92,24 +92,24 @@ fn kill_sends_any_signal() {
 #[test]
 fn restart_starts_what_stands_and_what_runs() {
     let d = Daemon::start();
-    d.ok(["create", "--name", "x", "busybox", "sh", "-c", POLITE]);
-    d.ok(["restart", "x"]);
-    wait_until("it is up", || d.ok(["logs", "x"]) == "up");
-    let pid = d.inspect("x")["State"]["Pid"].clone();
-    d.ok(["restart", "-t", "3", "x"]);
-    wait_until("it is up again", || d.ok(["logs", "x"]) == "up\nup");
-    assert_ne!(d.inspect("x")["State"]["Pid"], pid);
+    d.ok(["create", "--name", "cx", "busybox", "sh", "-c", POLITE]);
+    d.ok(["restart", "cx"]);
+    wait_until("it is up", || d.ok(["logs", "cx"]) == "up");
+    let pid = d.inspect("cx")["State"]["Pid"].clone();
+    d.ok(["restart", "-t", "3", "cx"]);
+    wait_until("it is up again", || d.ok(["logs", "cx"]) == "up\nup");
+    assert_ne!(d.inspect("cx")["State"]["Pid"], pid);
     d.assert_nothing_left_behind();
 }
 
 #[test]
 fn several_arguments_are_all_done_and_failures_counted() {
     let d = Daemon::start();
-    for name in ["a", "b"] {
+    for name in ["aa", "bb"] {
         d.ok(["create", "--name", name, "busybox", "true"]);
     }
-    let out = d.cli(["rm", "a", "missing", "b"]).output();
-    assert_eq!((out.code, out.stdout.as_str()), (1, "a\nb\n"));
+    let out = d.cli(["rm", "aa", "missing", "bb"]).output();
+    assert_eq!((out.code, out.stdout.as_str()), (1, "aa\nbb\n"));
     assert_eq!(out.stderr.trim(), "Error response from daemon: No such container: missing");
     let out = d.cli(["rm", "-f", "missing"]).output();
     assert_eq!(out.code, 0, "{}", out.stderr);
@@ -120,9 +120,9 @@ fn several_arguments_are_all_done_and_failures_counted() {
 #[test]
 fn wait_prints_each_code() {
     let d = Daemon::start();
-    d.ok(["run", "-d", "--name", "a", "busybox", "sh", "-c", "sleep 0.3; exit 3"]);
-    d.ok(["run", "-d", "--name", "b", "busybox", "sh", "-c", "exit 4"]);
-    assert_eq!(d.ok(["wait", "a", "b"]), "3\n4");
+    d.ok(["run", "-d", "--name", "aa", "busybox", "sh", "-c", "sleep 0.3; exit 3"]);
+    d.ok(["run", "-d", "--name", "bb", "busybox", "sh", "-c", "exit 4"]);
+    assert_eq!(d.ok(["wait", "aa", "bb"]), "3\n4");
     assert_eq!(d.cli(["wait", "missing"]).output().code, 1);
 }
 
@@ -198,25 +198,25 @@ fn ps_shows_and_filters() {
 fn inspect_shows_objects_and_formats() {
     let d = Daemon::start();
     let id = d.ok([
-        "create", "--name", "x", "-l", "a=b", "-e", "K=v", "-m", "64m", "busybox", "echo", "hi",
+        "create", "--name", "cx", "-l", "a=b", "-e", "K=v", "-m", "64m", "busybox", "echo", "hi",
     ]);
-    let text = d.ok(["inspect", "x"]);
+    let text = d.ok(["inspect", "cx"]);
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(value[0]["Id"], json!(id));
     assert_eq!(value[0]["Config"]["Cmd"], json!(["echo", "hi"]));
     assert_eq!(value[0]["HostConfig"]["Memory"], json!(64 << 20));
     assert!(text.starts_with("[\n    {\n        \""), "four spaces: {}", &text[..20]);
     assert_eq!(
-        d.ok(["inspect", "-f", "{{.Name}} {{.State.Status}} {{index .Config.Labels \"a\"}}", "x"]),
-        "/x created b"
+        d.ok(["inspect", "-f", "{{.Name}} {{.State.Status}} {{index .Config.Labels \"a\"}}", "cx"]),
+        "/cx created b"
     );
-    assert_eq!(d.ok(["inspect", "-f", "{{json .Config.Cmd}}", "x"]), "[\"echo\",\"hi\"]");
-    assert_eq!(d.ok(["inspect", "-f", "{{range .Config.Cmd}}<{{.}}>{{end}}", "x"]), "<echo><hi>");
-    let out = d.cli(["inspect", "x", "missing"]).output();
+    assert_eq!(d.ok(["inspect", "-f", "{{json .Config.Cmd}}", "cx"]), "[\"echo\",\"hi\"]");
+    assert_eq!(d.ok(["inspect", "-f", "{{range .Config.Cmd}}<{{.}}>{{end}}", "cx"]), "<echo><hi>");
+    let out = d.cli(["inspect", "cx", "missing"]).output();
     assert_eq!(out.code, 1);
     assert!(out.stdout.contains(&id));
     assert_eq!(out.stderr.trim(), "Error: No such object: missing");
-    assert_eq!(d.cli(["inspect", "-f", "{{", "x"]).output().code, 64);
+    assert_eq!(d.cli(["inspect", "-f", "{{", "cx"]).output().code, 64);
     let image = d.ok(["inspect", "-f", "{{.Id}}", "busybox"]);
     assert!(image.starts_with("sha256:"));
     d.assert_nothing_left_behind();
@@ -225,11 +225,11 @@ fn inspect_shows_objects_and_formats() {
 #[test]
 fn start_attached_gives_the_output_and_the_code() {
     let d = Daemon::start();
-    d.ok(["create", "--name", "x", "busybox", "sh", "-c", "echo out; exit 8"]);
-    let out = d.cli(["start", "-a", "x"]).output();
+    d.ok(["create", "--name", "cx", "busybox", "sh", "-c", "echo out; exit 8"]);
+    let out = d.cli(["start", "-a", "cx"]).output();
     assert_eq!((out.code, out.stdout.as_str()), (8, "out\n"));
-    d.ok(["create", "-i", "--name", "y", "busybox", "cat"]);
-    let out = d.cli(["start", "-ai", "y"]).stdin("through\n").output();
+    d.ok(["create", "-i", "--name", "cy", "busybox", "cat"]);
+    let out = d.cli(["start", "-ai", "cy"]).stdin("through\n").output();
     assert_eq!((out.code, out.stdout.as_str()), (0, "through\n"));
     d.assert_nothing_left_behind();
 }
@@ -237,24 +237,32 @@ fn start_attached_gives_the_output_and_the_code() {
 #[test]
 fn top_shows_the_processes() {
     let d = Daemon::start();
-    d.ok(["run", "-d", "--name", "x", "busybox", "sleep", "1234"]);
-    let top = d.ok(["top", "x"]);
+    d.ok(["run", "-d", "--name", "cx", "busybox", "sleep", "1234"]);
+    let top = d.ok(["top", "cx"]);
     let head: Vec<&str> = top.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(head.join(" "), "UID PID PPID C STIME TTY TIME CMD");
     assert!(top.contains("sleep 1234"), "{top}");
-    let pid = d.inspect("x")["State"]["Pid"].to_string();
+    let pid = d.inspect("cx")["State"]["Pid"].to_string();
     assert!(top.split_whitespace().any(|word| word == pid), "{top}");
-    let reply = d.api("GET", "/containers/x/top?ps_args=-o%20pid,comm").expect(200);
+    let reply = d.api("GET", "/containers/cx/top?ps_args=-o%20pid,comm").expect(200);
     assert_eq!(reply["Processes"][0][1], "sleep");
 }
 
 #[test]
 fn a_new_root_is_written_and_kept_until_it_is_removed() {
     let d = Daemon::start();
-    d.ok(["create", "--name", "x", "busybox", "sh", "-c", "cat /kept 2>/dev/null; echo x >>/kept"]);
-    assert_eq!(d.cli(["start", "-a", "x"]).output().stdout, "");
-    assert_eq!(d.cli(["start", "-a", "x"]).output().stdout, "x\n");
-    assert_eq!(d.cli(["start", "-a", "x"]).output().stdout, "x\nx\n");
+    d.ok([
+        "create",
+        "--name",
+        "cx",
+        "busybox",
+        "sh",
+        "-c",
+        "cat /kept 2>/dev/null; echo x >>/kept",
+    ]);
+    assert_eq!(d.cli(["start", "-a", "cx"]).output().stdout, "");
+    assert_eq!(d.cli(["start", "-a", "cx"]).output().stdout, "x\n");
+    assert_eq!(d.cli(["start", "-a", "cx"]).output().stdout, "x\nx\n");
     assert_eq!(d.cli(["run", "--rm", "busybox", "ls", "/kept"]).output().code, 1);
     d.assert_nothing_left_behind();
 }
@@ -262,7 +270,7 @@ fn a_new_root_is_written_and_kept_until_it_is_removed() {
 #[test]
 fn an_exited_container_is_small() {
     let d = Daemon::start();
-    let id = d.ok(["run", "-d", "busybox", "echo", "x"]);
+    let id = d.ok(["run", "-d", "busybox", "echo", "cx"]);
     d.ok(["wait", &id]);
     let dir = d.root().join("containers").join(&id);
     wait_until("overlay's work directory is gone", || !dir.join("work").exists());

@@ -11,14 +11,14 @@ fn both_streams_are_kept_apart_and_in_order() {
         "run",
         "-d",
         "--name",
-        "x",
+        "cx",
         "busybox",
         "sh",
         "-c",
         "echo a; echo b >&2; echo c; printf tail",
     ]);
-    d.ok(["wait", "x"]);
-    let out = d.cli(["logs", "x"]).output();
+    d.ok(["wait", "cx"]);
+    let out = d.cli(["logs", "cx"]).output();
     assert_eq!((out.stdout.as_str(), out.stderr.as_str()), ("a\nc\ntail", "b\n"));
     let out = d.cli(["logs", "missing"]).output();
     assert_eq!(
@@ -35,36 +35,36 @@ fn tails_times_since_and_until() {
         "run",
         "-d",
         "--name",
-        "x",
+        "cx",
         "busybox",
         "sh",
         "-c",
         "for i in 1 2 3 4 5; do echo $i; done",
     ]);
-    d.ok(["wait", "x"]);
-    assert_eq!(d.ok(["logs", "-n", "2", "x"]), "4\n5");
-    assert_eq!(d.ok(["logs", "--tail", "0", "x"]), "");
-    assert_eq!(d.ok(["logs", "--tail=all", "x"]).lines().count(), 5);
-    let stamped = d.ok(["logs", "-t", "-n", "1", "x"]);
+    d.ok(["wait", "cx"]);
+    assert_eq!(d.ok(["logs", "-n", "2", "cx"]), "4\n5");
+    assert_eq!(d.ok(["logs", "--tail", "0", "cx"]), "");
+    assert_eq!(d.ok(["logs", "--tail=all", "cx"]).lines().count(), 5);
+    let stamped = d.ok(["logs", "-t", "-n", "1", "cx"]);
     let (time, line) = stamped.split_once(' ').unwrap();
     assert_eq!((time.len(), line), ("2025-01-02T15:04:05.123456789Z".len(), "5"), "{stamped}");
-    assert_eq!(d.ok(["logs", "--since", "1h", "x"]).lines().count(), 5);
-    assert_eq!(d.ok(["logs", "--until", "1h", "x"]), "");
-    assert_eq!(d.ok(["logs", "--since", "2099-01-01", "x"]), "");
-    assert_eq!(d.ok(["logs", "--since", time, "x"]), "5");
+    assert_eq!(d.ok(["logs", "--since", "1h", "cx"]).lines().count(), 5);
+    assert_eq!(d.ok(["logs", "--until", "1h", "cx"]), "");
+    assert_eq!(d.ok(["logs", "--since", "2099-01-01", "cx"]), "");
+    assert_eq!(d.ok(["logs", "--since", time, "cx"]), "5");
 }
 
 #[test]
 fn following_ends_with_the_container_and_misses_nothing() {
     let d = Daemon::start();
     let script = "i=0; while [ $i -lt 500 ]; do echo line $i; i=$((i+1)); [ $((i%100)) = 0 ] && sleep 0.1; done";
-    d.ok(["run", "-d", "--name", "x", "busybox", "sh", "-c", script]);
-    let mut follow = d.cli(["logs", "-f", "x"]).spawn();
+    d.ok(["run", "-d", "--name", "cx", "busybox", "sh", "-c", script]);
+    let mut follow = d.cli(["logs", "-f", "cx"]).spawn();
     let out = follow.wait(SOON);
     let expected: Vec<String> = (0..500).map(|i| format!("line {i}")).collect();
     assert_eq!(out.stdout.lines().collect::<Vec<_>>(), expected);
     // Of a container that has ended, it ends at once.
-    assert_eq!(d.ok(["logs", "-f", "-n", "1", "x"]), "line 499");
+    assert_eq!(d.ok(["logs", "-f", "-n", "1", "cx"]), "line 499");
     d.assert_nothing_left_behind();
 }
 
@@ -76,19 +76,19 @@ fn following_shows_lines_as_they_come() {
         "-d",
         "-i",
         "--name",
-        "x",
+        "cx",
         "busybox",
         "sh",
         "-c",
         "while read l; do echo $l; done; sleep 1000",
     ]);
-    let mut attached = d.cli(["attach", "x"]).spawn();
-    let follow = d.cli(["logs", "-f", "x"]).spawn();
+    let mut attached = d.cli(["attach", "cx"]).spawn();
+    let follow = d.cli(["logs", "-f", "cx"]).spawn();
     for text in ["first", "second", "third"] {
         attached.write(&format!("{text}\n"));
         follow.expect(text);
     }
-    d.ok(["rm", "-f", "x"]);
+    d.ok(["rm", "-f", "cx"]);
     let mut follow = follow;
     assert_eq!(follow.wait(SOON).stdout, "first\nsecond\nthird\n");
     d.assert_nothing_left_behind();
@@ -103,7 +103,7 @@ fn rotation_keeps_the_newest_lines_within_the_limit() {
     let args = [
         "run",
         "--name",
-        "x",
+        "cx",
         "--log-opt",
         "max-size=100k",
         "--log-opt",
@@ -116,12 +116,12 @@ fn rotation_keeps_the_newest_lines_within_the_limit() {
     args.push(&script);
     let out = d.cli(args).output();
     assert_eq!(out.stdout.lines().count(), lines, "the attached client sees all");
-    let logged = d.ok(["logs", "x"]);
+    let logged = d.ok(["logs", "cx"]);
     let numbers: Vec<usize> =
         logged.lines().map(|l| l.split(' ').nth(1).unwrap().parse().unwrap()).collect();
     assert_eq!(*numbers.last().unwrap(), lines - 1);
     assert!(numbers.windows(2).all(|w| w[1] == w[0] + 1), "a hole or a doubled line");
-    let io = d.root().join("containers").join(d.inspect("x")["Id"].as_str().unwrap()).join("io");
+    let io = d.root().join("containers").join(d.inspect("cx")["Id"].as_str().unwrap()).join("io");
     let sizes: Vec<u64> = std::fs::read_dir(&io)
         .unwrap()
         .flatten()
@@ -145,7 +145,7 @@ fn a_follower_lives_through_rotations() {
         "run",
         "-d",
         "--name",
-        "x",
+        "cx",
         "--log-opt",
         "max-size=64k",
         "--log-opt",
@@ -157,7 +157,7 @@ fn a_follower_lives_through_rotations() {
     let mut args: Vec<&str> = flags.to_vec();
     args.push(&script);
     d.ok(args);
-    let out = d.cli(["logs", "-f", "x"]).limit(10 * SOON).spawn().wait(10 * SOON);
+    let out = d.cli(["logs", "-f", "cx"]).limit(10 * SOON).spawn().wait(10 * SOON);
     let expected: Vec<String> = (0..lines).map(|i| format!("line {i}")).collect();
     assert!(
         out.stdout.lines().eq(expected.iter()),
@@ -169,8 +169,8 @@ fn a_follower_lives_through_rotations() {
 #[test]
 fn drivers_and_options_are_checked() {
     let d = Daemon::start();
-    d.ok(["run", "--name", "x", "--log-driver", "none", "busybox", "echo", "unlogged"]);
-    let out = d.cli(["logs", "x"]).output();
+    d.ok(["run", "--name", "cx", "--log-driver", "none", "busybox", "echo", "unlogged"]);
+    let out = d.cli(["logs", "cx"]).output();
     assert_eq!(out.code, 1);
     assert!(
         out.stderr.contains("configured logging driver does not support reading"),
@@ -198,19 +198,20 @@ fn the_daemons_default_may_be_set() {
         .flag("max-file=2")
         .start();
     let script = "i=0; while [ $i -lt 5000 ]; do echo line $i of the log; i=$((i+1)); done";
-    d.ok(["run", "-d", "--name", "x", "busybox", "sh", "-c", script]);
-    d.ok(["wait", "x"]);
-    assert!(d.ok(["logs", "x"]).lines().count() < 4000);
-    assert_eq!(d.inspect("x")["HostConfig"]["LogConfig"]["Config"]["max-size"], "50k");
+    d.ok(["run", "-d", "--name", "cx", "busybox", "sh", "-c", script]);
+    d.ok(["wait", "cx"]);
+    assert!(d.ok(["logs", "cx"]).lines().count() < 4000);
+    assert_eq!(d.inspect("cx")["HostConfig"]["LogConfig"]["Config"]["max-size"], "50k");
 }
 
 #[test]
 fn bytes_that_are_no_text_stay_as_they_are_on_attach() {
     let d = Daemon::start();
-    let out =
-        d.cli(["run", "--name", "x", "busybox", "printf", "a\\377\\000\\033[31m\\\\\"z"]).output();
+    let out = d
+        .cli(["run", "--name", "cx", "busybox", "printf", "a\\377\\000\\033[31m\\\\\"z"])
+        .output();
     assert_eq!(out.bytes, b"a\xff\0\x1b[31m\\\"z");
-    let logged = d.cli(["logs", "x"]).output();
+    let logged = d.cli(["logs", "cx"]).output();
     assert_eq!(String::from_utf8_lossy(&logged.bytes), "a\u{fffd}\0\x1b[31m\\\"z");
 }
 
@@ -218,9 +219,9 @@ fn bytes_that_are_no_text_stay_as_they_are_on_attach() {
 fn very_long_lines_come_back_whole() {
     let d = Daemon::start();
     let script = "head -c 300000 /dev/zero | tr '\\0' x; echo; echo end";
-    d.ok(["run", "-d", "--name", "x", "busybox", "sh", "-c", script]);
-    d.ok(["wait", "x"]);
-    let lines: Vec<usize> = d.ok(["logs", "x"]).lines().map(str::len).collect();
+    d.ok(["run", "-d", "--name", "cx", "busybox", "sh", "-c", script]);
+    d.ok(["wait", "cx"]);
+    let lines: Vec<usize> = d.ok(["logs", "cx"]).lines().map(str::len).collect();
     assert_eq!(lines, [300_000, 3]);
 }
 
@@ -229,11 +230,11 @@ fn an_attach_with_logs_has_neither_hole_nor_double() {
     let d = Daemon::start();
     let script =
         "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done; sleep 0.5; echo last";
-    d.ok(["run", "-d", "--name", "x", "busybox", "sh", "-c", script]);
+    d.ok(["run", "-d", "--name", "cx", "busybox", "sh", "-c", script]);
     let mut wires = Vec::new();
     for _ in 0..5 {
         let mut wire = d.wire();
-        wire.send("POST /containers/x/attach?logs=1&stream=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: t\r\n\r\n");
+        wire.send("POST /containers/cx/attach?logs=1&stream=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: t\r\n\r\n");
         let (status, _) = wire.head();
         assert_eq!(status, 200);
         wires.push(wire);
@@ -245,6 +246,6 @@ fn an_attach_with_logs_has_neither_hole_nor_double() {
         let (out, _) = wire.frames();
         assert!(out.lines().eq(expected.iter()), "{} lines", out.lines().count());
     }
-    wait_until("it has ended", || d.status("x") == "exited");
+    wait_until("it has ended", || d.status("cx") == "exited");
     d.assert_nothing_left_behind();
 }

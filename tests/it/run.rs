@@ -66,19 +66,19 @@ fn exit_codes_are_those_of_the_program_or_say_why_there_is_none() {
 #[test]
 fn a_missing_program_says_so() {
     let d = Daemon::start();
-    let out = d.cli(["run", "--name", "x", "busybox", "nothing-here"]).output();
+    let out = d.cli(["run", "--name", "cx", "busybox", "nothing-here"]).output();
     assert_eq!(out.code, 127);
     assert!(out.stderr.contains("nothing-here"), "{}", out.stderr);
     assert!(out.stderr.contains("not found"), "{}", out.stderr);
-    assert_eq!(d.status("x"), "created");
-    assert_eq!(d.inspect("x")["State"]["ExitCode"], 127);
+    assert_eq!(d.status("cx"), "created");
+    assert_eq!(d.inspect("cx")["State"]["ExitCode"], 127);
     d.assert_nothing_left_behind();
 }
 
 #[test]
 fn unserved_flags_are_refused_by_name() {
     let d = Daemon::start();
-    for flags in [&["-p", "80"][..], &["--link", "a:b"], &["--volumes-from", "x"], &["-v", "/vol"]]
+    for flags in [&["-p", "80"][..], &["--link", "a:b"], &["--volumes-from", "cx"], &["-v", "/vol"]]
     {
         let mut args = vec!["run", "--rm"];
         args.extend(flags);
@@ -97,7 +97,7 @@ fn detached_prints_the_id_and_goes() {
     assert_eq!(id.len(), 64);
     assert_eq!(d.inspect("bg")["Id"], json!(id));
     assert_eq!(d.status("bg"), "running");
-    wait_until("the line is in the log", || d.ok(["logs", "bg"]) == "x");
+    wait_until("the line is in the log", || d.ok(["logs", "bg"]) == "cx");
     assert_eq!(d.ok(["kill", "bg"]), "bg");
     assert_eq!(d.ok(["wait", "bg"]), "137");
     d.assert_nothing_left_behind();
@@ -139,12 +139,12 @@ fn signals_are_passed_on() {
 fn a_reader_that_goes_away_ends_nothing_but_itself() {
     let d = Daemon::start();
     let script = "trap '' PIPE; i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done; echo done >/tmp/x; exec sleep 1000";
-    let mut run = d.cli(["run", "--name", "y", "busybox", "sh", "-c", script]).spawn();
+    let mut run = d.cli(["run", "--name", "cy", "busybox", "sh", "-c", script]).spawn();
     run.expect("line 10");
     run.signal(libc::SIGKILL);
     run.wait(SOON);
-    wait_until("all lines are in the log", || d.ok(["logs", "y"]).ends_with("line 1999"));
-    assert_eq!(d.status("y"), "running");
+    wait_until("all lines are in the log", || d.ok(["logs", "cy"]).ends_with("line 1999"));
+    assert_eq!(d.status("cy"), "running");
     d.assert_nothing_left_behind();
 }
 
@@ -197,7 +197,7 @@ fn environment_workdir_user_entrypoint_and_labels() {
     assert!(!env.contains("NOT_SET_ANYWHERE") && !env.contains("TERM="), "{env}");
 
     assert_eq!(run(&["-w", "/a/b"], &["pwd"]), "/a/b");
-    assert_eq!(run(&["--entrypoint", "echo"], &["x", "y"]), "x y");
+    assert_eq!(run(&["--entrypoint", "echo"], &["cx", "cy"]), "x y");
     assert_eq!(
         run(&["-u", "guest"], &["id"]),
         "uid=405(guest) gid=100(users) groups=29(audio),44(video),100(users)"
@@ -238,14 +238,14 @@ fn env_files_and_label_files_are_read() {
     let id = d.ok(["create", "--label-file", file, "-l", "x=y", "busybox", "true"]);
     let labels = &d.inspect(&id)["Config"]["Labels"];
     assert_eq!(labels["A"], "1 2");
-    assert_eq!(labels["x"], "y");
+    assert_eq!(labels["cx"], "cy");
 }
 
 #[test]
 fn old_spellings_are_taken() {
     let d = Daemon::start();
-    assert_eq!(d.ok(["run", "-rm", "-n=false", "busybox", "echo", "x"]), "x");
-    assert_eq!(d.ok(["run", "-rm", "-entrypoint", "echo", "busybox", "y"]), "y");
+    assert_eq!(d.ok(["run", "-rm", "-n=false", "busybox", "echo", "cx"]), "cx");
+    assert_eq!(d.ok(["run", "-rm", "-entrypoint", "echo", "busybox", "cy"]), "cy");
     assert_eq!(d.ok(["ps", "-a", "-q", "-notrunc"]), "");
     assert_eq!(d.ok(["run", "--rm", "--net=none", "busybox", "echo", "z"]), "z");
 }

@@ -74,14 +74,14 @@ fn containers_run_on_and_are_adopted() {
 #[test]
 fn a_polite_end_leaves_containers_running_too() {
     let mut d = Daemon::start();
-    d.ok(["run", "-d", "--name", "x", "busybox", "sh", "-c", &chatter(3)]);
+    d.ok(["run", "-d", "--name", "cx", "busybox", "sh", "-c", &chatter(3)]);
     assert_eq!(d.terminate(), 0);
     assert!(!d.dir().join("pid").exists(), "the pid file is still there");
     d.restart();
-    assert_eq!(d.status("x"), "running");
-    d.ok(["stop", "x"]);
-    assert_eq!(d.inspect("x")["State"]["ExitCode"], 3);
-    assert!(assert_consecutive(&d.cli(["logs", "x"]).output().stdout, "out") > 0);
+    assert_eq!(d.status("cx"), "running");
+    d.ok(["stop", "cx"]);
+    assert_eq!(d.inspect("cx")["State"]["ExitCode"], 3);
+    assert!(assert_consecutive(&d.cli(["logs", "cx"]).output().stdout, "out") > 0);
     d.assert_nothing_left_behind();
 }
 
@@ -130,7 +130,7 @@ fn no_line_is_missing_or_double_after_kills() {
 #[test]
 fn a_dead_monitor_ends_its_container() {
     let mut d = Daemon::start();
-    let id = d.ok(["run", "-d", "--name", "x", "busybox", "sleep", "1000"]);
+    let id = d.ok(["run", "-d", "--name", "cx", "busybox", "sleep", "1000"]);
     let monitor = || {
         std::fs::read_dir("/proc").unwrap().flatten().find_map(|e| {
             let pid: i32 = e.file_name().to_str()?.parse().ok()?;
@@ -141,16 +141,16 @@ fn a_dead_monitor_ends_its_container() {
     };
     let Some(pid) = monitor() else { panic!("no monitor names {id} in its command line") };
     crate::harness::send_signal(pid, libc::SIGKILL);
-    d.wait_status("x", "exited");
-    d.ok(["start", "x"]);
-    assert_eq!(d.status("x"), "running");
+    d.wait_status("cx", "exited");
+    d.ok(["start", "cx"]);
+    assert_eq!(d.status("cx"), "running");
     // And while the daemon is away.
     let pid = monitor().unwrap();
     d.kill9();
     crate::harness::send_signal(pid, libc::SIGKILL);
     d.restart();
-    d.wait_status("x", "exited");
-    d.ok(["start", "x"]);
+    d.wait_status("cx", "exited");
+    d.ok(["start", "cx"]);
     d.assert_nothing_left_behind();
 }
 
@@ -176,7 +176,7 @@ fn a_second_daemon_on_the_same_root_is_refused() {
     let out = crate::harness::Cli::new(crate::harness::SKIFF).args(args).output();
     assert_ne!(out.code, 0);
     assert!(!out.stderr.is_empty());
-    assert_eq!(d.ok(["run", "--rm", "busybox", "echo", "x"]), "x");
+    assert_eq!(d.ok(["run", "--rm", "busybox", "echo", "cx"]), "cx");
 }
 
 #[test]
@@ -226,8 +226,8 @@ fn idle_means_idle() {
 fn memory_and_descriptors_stay_flat() {
     let d = Daemon::start();
     let round = || {
-        let out = d.cli(["run", "--rm", "-i", "busybox", "cat"]).stdin("x").output();
-        assert_eq!(out.stdout, "x");
+        let out = d.cli(["run", "--rm", "-i", "busybox", "cat"]).stdin("cx").output();
+        assert_eq!(out.stdout, "cx");
         d.cli(["run", "--rm", "busybox", "no-such-program"]).output();
         d.ok(["ps", "-a"]);
     };

@@ -41,34 +41,34 @@ fn ctrl_c_is_a_byte_for_the_program() {
 #[test]
 fn detach_and_attach_again() {
     let d = Daemon::start();
-    let mut t = d.terminal(&["run", "-ti", "--name", "x", "busybox", "sh"]);
+    let mut t = d.terminal(&["run", "-ti", "--name", "cx", "busybox", "sh"]);
     t.expect("# ");
     t.type_in("echo one\r");
     t.expect("one\r\n");
     t.expect("# ");
     t.type_in("\x10\x11");
     assert_eq!(t.wait(), 0);
-    assert_eq!(d.status("x"), "running");
+    assert_eq!(d.status("cx"), "running");
 
-    let mut t = d.terminal(&["attach", "x"]);
+    let mut t = d.terminal(&["attach", "cx"]);
     wait_until("our terminal is raw", || t.is_raw());
     t.type_in("echo tw''o\r");
     t.expect("two\r\n");
     t.type_in("\x10");
     t.type_in("\x11");
     assert_eq!(t.wait(), 1, "attach says by 1 that it was left by the detach keys");
-    assert_eq!(d.status("x"), "running");
+    assert_eq!(d.status("cx"), "running");
 
-    let mut t = d.terminal(&["attach", "--detach-keys", "ctrl-a,d", "x"]);
+    let mut t = d.terminal(&["attach", "--detach-keys", "ctrl-a,d", "cx"]);
     wait_until("our terminal is raw", || t.is_raw());
     t.type_in("\x01d");
     assert_eq!(t.wait(), 1);
 
-    let mut t = d.terminal(&["attach", "x"]);
+    let mut t = d.terminal(&["attach", "cx"]);
     wait_until("our terminal is raw", || t.is_raw());
     t.type_in("exit 4\r");
     assert_eq!(t.wait(), 4);
-    assert_eq!(d.ok(["wait", "x"]), "4");
+    assert_eq!(d.ok(["wait", "cx"]), "4");
     d.assert_nothing_left_behind();
 }
 
@@ -87,7 +87,7 @@ fn a_half_sequence_of_detach_keys_is_input() {
     t.expect("go");
     t.type_in("\x10x");
     t.expect("020");
-    t.expect("x");
+    t.expect("cx");
     assert_eq!(t.wait(), 0);
 }
 
@@ -107,9 +107,9 @@ fn t_without_a_terminal_is_refused_with_i_only() {
 fn attach_to_a_program_without_terminal() {
     let d = Daemon::start();
     let script = "while read line; do echo got $line; done; exit 6";
-    d.ok(["run", "-d", "-i", "--name", "x", "busybox", "sh", "-c", script]);
-    let mut first = d.cli(["attach", "x"]).spawn();
-    let mut second = d.cli(["attach", "--no-stdin", "x"]).spawn();
+    d.ok(["run", "-d", "-i", "--name", "cx", "busybox", "sh", "-c", script]);
+    let mut first = d.cli(["attach", "cx"]).spawn();
+    let mut second = d.cli(["attach", "--no-stdin", "cx"]).spawn();
     // Attaching is not confirmed by the client: say it until both have heard.
     wait_until("both see the output", || {
         first.write("hello\n");
@@ -121,14 +121,14 @@ fn attach_to_a_program_without_terminal() {
     });
     drop(first.take_stdin());
     // -d -i is not stdin-once: the end of one attacher's input is not the program's.
-    let alive = d.status("x") == "running";
+    let alive = d.status("cx") == "running";
     if alive {
-        d.ok(["kill", "x"]);
+        d.ok(["kill", "cx"]);
     }
     let (first, second) = (first.wait(SOON), second.wait(SOON));
     assert_eq!((first.code, second.code), if alive { (137, 137) } else { (6, 6) });
     assert_eq!(
-        d.cli(["attach", "x"]).output().stderr.trim(),
+        d.cli(["attach", "cx"]).output().stderr.trim(),
         "You cannot attach to a stopped container, start it first"
     );
     d.assert_nothing_left_behind();
