@@ -58,6 +58,7 @@ impl Engine {
     /// `NotFound`, or the monitor is gone.
     pub fn attach(&self, name: &str, attacher: Attacher) -> Result<()> {
         let slot = self.slot(name)?;
+        self.emit_container("attach", &slot.record(), &[]);
         let again = attacher.socket.try_clone().context(|| "attach".into())?;
         let Attacher { early, options, detach_keys, .. } = &attacher;
         let (early, options, detach_keys) = (early.clone(), *options, detach_keys.clone());

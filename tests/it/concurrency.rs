@@ -42,7 +42,7 @@ fn running() {
     let status = |method: &str, what: &str| d.api(method, &format!("/containers/cx{what}")).status;
     assert_eq!(status("POST", "/start"), 304);
     assert_eq!(status("DELETE", ""), 409);
-    assert_eq!(status("POST", "/kill?signal=0"), 204);
+    assert_eq!(status("POST", "/kill?signal=CONT"), 204);
     assert_eq!(status("DELETE", "?force=1"), 204);
     assert_eq!(status("GET", "/json"), 404);
     d.assert_nothing_left_behind();
@@ -84,6 +84,7 @@ fn while_it_is_stopping() {
     assert_eq!(d.api("DELETE", "/containers/cx?force=1").status, 204, "killed at once");
     let status = stop.reply().status;
     assert!(matches!(status, 204 | 404), "{status}");
+    drop((stop, start, join));
     d.assert_nothing_left_behind();
 }
 
@@ -136,6 +137,7 @@ fn one_name_for_many_is_won_by_one() {
     let mut statuses: Vec<u16> = wires.iter_mut().map(|w| w.reply().status).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 409, 409, 409, 409, 409, 409, 409]);
+    drop(wires);
     d.assert_nothing_left_behind();
 }
 
@@ -164,6 +166,7 @@ fn a_remove_while_others_read() {
     attach.frames();
     let body: serde_json::Value = serde_json::from_slice(&wait.chunk().unwrap()).unwrap();
     assert_eq!(body["StatusCode"], json!(137));
+    drop((follow, attach, wait));
     d.assert_nothing_left_behind();
 }
 

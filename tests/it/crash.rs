@@ -89,9 +89,9 @@ fn revive(d: &mut Daemon, step: &str) {
 
 #[test]
 fn create() {
-    for step in steps("engine/create.") {
+    for step in ["container/create.", "engine/create."].into_iter().flat_map(steps) {
         let (mut d, _) = doomed(&step, &[]);
-        let body = json!({"Image": "busybox", "Cmd": ["echo", "cx"]}).to_string();
+        let body = json!({"Image": "busybox", "Cmd": ["echo", "x"]}).to_string();
         let answer =
             ask(&d, "POST", "/containers/create?name=cx", "application/json", body.as_bytes());
         revive(&mut d, &step);
@@ -182,6 +182,22 @@ fn rename() {
     }
 }
 
+/// The monitor dies instead, which has inherited the variable: the daemon takes it well.
+#[test]
+fn monitor() {
+    for step in steps("runtime/monitor-") {
+        let (mut d, id) = doomed(&step, &["sleep", "1000"]);
+        let answer = d.api("POST", &format!("/containers/{id}/start"));
+        assert!(answer.status >= 400, "{step}: {}", answer.status);
+        assert_ne!(d.status(&id), "running", "{step}");
+        d.clear_env();
+        d.restart();
+        d.ok(["start", &id]);
+        assert_eq!(d.status(&id), "running", "{step}");
+        d.assert_nothing_left_behind();
+    }
+}
+
 /// What a client has been told of a name.
 #[derive(Clone, Copy, PartialEq)]
 enum Told {
@@ -226,7 +242,7 @@ fn import_tag_untag_and_removal_of_images() {
             assert!(right, "{step}: {name} is {}", if there { "back" } else { "gone" });
         }
         // Every listed image runs.
-        let listed = d.ok(["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+        let listed = d.ok(["images", "--format", "{{.ID}}"]);
         for name in listed.lines() {
             assert_eq!(d.ok(["run", "--rm", name, "echo", "cx"]), "cx", "{step}: {name}");
         }
@@ -239,11 +255,13 @@ fn import_tag_untag_and_removal_of_images() {
 #[test]
 fn every_step_is_covered() {
     let covered = [
+        "container/create.",
         "engine/create.",
         "engine/start.",
         "engine/exit.",
         "engine/remove.",
         "engine/rename.",
+        "runtime/monitor-",
         "image/import.",
         "image/tag.",
         "image/untag.",

@@ -475,6 +475,7 @@ fn wait_conditions() {
     let body: Value = serde_json::from_slice(&removed.chunk().unwrap()).unwrap();
     assert_eq!(body["StatusCode"], json!(5));
     assert_eq!(d.api("POST", "/containers/missing/wait").status, 404);
+    drop((next, removed));
     d.assert_nothing_left_behind();
 }
 

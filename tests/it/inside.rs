@@ -394,7 +394,7 @@ fn devices_are_given_one_by_one() {
 fn three_descriptors_and_no_more() {
     let d = Daemon::start();
     for flags in [&[][..], &["-i"], &["-t"], &["--privileged"]] {
-        let listed = ok(&d, flags, "ls /proc/1/fd").replace('\r', "");
+        let listed = ok(&d, flags, "ls /proc/1/fd; true").replace('\r', "");
         assert_eq!(listed.split_whitespace().collect::<Vec<_>>(), ["0", "1", "2"], "{flags:?}");
     }
     assert_eq!(ok(&d, &[], "readlink /proc/self/fd/0"), "/dev/null");

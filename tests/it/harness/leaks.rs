@@ -185,14 +185,19 @@ fn mounts(pid: i32) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// What each open descriptor of a process refers to.
+/// What each open descriptor of a process refers to, but for what it opens once, at first use.
 pub fn descriptors(pid: i32) -> Vec<String> {
     let dir = format!("/proc/{pid}/fd");
-    names(Path::new(&dir))
+    let mut found: Vec<String> = names(Path::new(&dir))
         .iter()
         .filter_map(|name| fs::read_link(format!("{dir}/{name}")).ok())
         .map(|target| target.to_string_lossy().into_owned())
-        .collect()
+        .collect();
+    // The read-only mount of its own binary, which monitors are run from.
+    if let Some(at) = found.iter().position(|target| target == "/") {
+        found.remove(at);
+    }
+    found
 }
 
 pub fn threads(pid: i32) -> usize {
