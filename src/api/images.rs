@@ -138,7 +138,7 @@ fn import_url(call: &mut Call<'_, '_>, url: &str, mut spec: ImportSpec) -> Resul
         Ok(image) => done(image),
         // The head is out: the failure goes where clients of a stream look for it.
         Err(error) => {
-            crate::error!("import of {url}: {error}");
+            super::log(&format!("import of {url}"), error);
             json(&Message::failure(error.to_string()))
         }
     };

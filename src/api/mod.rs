@@ -76,21 +76,20 @@ impl Api {
 
     /// Answers with `error`, unless an answer has been begun: then the connection ends.
     fn fail(exchange: &mut Exchange<'_>, error: &Error) -> io::Result<()> {
-        let (method, path) = (&exchange.head.method, &exchange.head.path);
-        let status = status::of(error.kind());
-        if error.kind() == Kind::ClientGone {
-            crate::debug!("{method} {path}: the client went away");
-            return Err(io::ErrorKind::ConnectionAborted.into());
-        }
-        if status == 500 {
-            crate::error!("{method} {path}: {error}");
-        } else {
-            crate::debug!("{method} {path}: {status}: {error}");
-        }
-        if exchange.answered() {
+        log(&format!("{} {}", exchange.head.method, exchange.head.path), error);
+        if error.kind() == Kind::ClientGone || exchange.answered() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         exchange.reply(status::reply(error))
+    }
+}
+
+/// Logs how `what` failed: loudly when it is our fault, else for those who look for it.
+fn log(what: &str, error: &Error) {
+    match status::of(error.kind()) {
+        _ if error.kind() == Kind::ClientGone => crate::debug!("{what}: the client went away"),
+        500 => crate::error!("{what}: {error}"),
+        status => crate::debug!("{what}: {status}: {error}"),
     }
 }
 
