@@ -130,7 +130,8 @@ pub(super) fn find<'p>(method: &str, path: &'p str) -> Found<'p> {
         .iter()
         .find(|(m, pattern, _)| (m.is_empty() || *m == method) && matches(pattern, path).is_some());
     if let Some((_, _, family)) = unserved {
-        return Found::Refused(Error::not_implemented(format!("{family} is not served yet")));
+        // `docker inspect NAME` asks one family after the other and goes on after these words.
+        return Found::Refused(Error::not_implemented(format!("{family} is not supported yet")));
     }
     for route in ROUTES.iter().filter(|route| route.method == method) {
         if let Some(name) = matches(route.pattern, path) {

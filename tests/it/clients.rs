@@ -157,7 +157,9 @@ fn the_life_of_a_container() {
         assert_eq!(c.ok(&["rm", "cy", "cz"]), "cy\ncz");
         let mut follow =
             c.cli(&["run", "--name", "cf", "busybox", "sh", "-c", "sleep 0.3; echo late"]).spawn();
-        wait_until("it is there", || c.run(&["inspect", "cf"]).code == 0);
+        wait_until("it runs", || {
+            c.run(&["inspect", "-f", "{{.State.Running}}", "cf"]).stdout.contains("true")
+        });
         assert_eq!(c.ok(&["logs", "-f", "cf"]), "late");
         assert_eq!(follow.wait(SOON).code, 0);
     });
