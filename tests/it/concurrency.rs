@@ -73,13 +73,13 @@ fn while_it_is_stopping() {
     assert_eq!(d.status("cx"), "running");
     wait_until("it is up again", || d.ok(["logs", "cx"]) == "up\nup");
 
-    let mut stop = begin(&d, "POST", "/containers/cx/stop?t=60");
+    stop = begin(&d, "POST", "/containers/cx/stop?t=60");
     wait_until("the stop is under way", || d.api("DELETE", "/containers/cx").status == 409);
     assert_eq!(d.api("POST", "/containers/cx/kill").status, 204, "delivered at once");
     assert_eq!(stop.reply().status, 204);
     d.api("POST", "/containers/cx/start").expect(204);
     wait_until("it is up again", || d.ok(["logs", "cx"]) == "up\nup\nup");
-    let mut stop = begin(&d, "POST", "/containers/cx/stop?t=60");
+    stop = begin(&d, "POST", "/containers/cx/stop?t=60");
     wait_until("the stop is under way", || d.api("DELETE", "/containers/cx").status == 409);
     assert_eq!(d.api("DELETE", "/containers/cx?force=1").status, 204, "killed at once");
     let status = stop.reply().status;
