@@ -36,9 +36,11 @@ const UMASK: u32 = 0o022;
 const ROOT_MODE: u32 = 0o710;
 /// Stack of threads that only wait.
 const SMALL_STACK: usize = 64 * 1024;
-/// Connections per listener are at most this, and what the limit of descriptors allows.
-const CONNECTIONS: usize = 1024;
-const LEAST_CONNECTIONS: usize = 4;
+/// Most connections of a listener; descriptors or memory may allow fewer.
+const CONNECTIONS: u64 = 4096;
+const LEAST_CONNECTIONS: u64 = 4;
+/// What a connection is reckoned to cost: eight times what a silent one does.
+const CONNECTION_BYTES: u64 = 128 * 1024;
 
 /// What the daemon was asked to be.
 #[derive(Debug, Clone)]
@@ -118,11 +120,19 @@ fn run(options: Options) -> Result<Never> {
     notify::ready();
     notify::feed_watchdog()?;
 
-    let per_listener = usize::try_from(open_files / 2).unwrap_or(usize::MAX) / listeners.len();
-    let connections = per_listener.clamp(LEAST_CONNECTIONS, CONNECTIONS);
+    let limits =
+        Limits { connections: connections(open_files, listeners.len()), ..Limits::default() };
     // From here on only a signal ends the daemon, and `end_by_signal` tidies up.
     pid_file.keep();
-    serve(listeners.keep(), &Limits { connections, ..Limits::default() }, Arc::new(handler))
+    serve(listeners.keep(), &limits, Arc::new(handler))
+}
+
+/// How many connections each of `listeners` may have: together they leave half of the descriptors
+/// to the rest of the daemon, and each stays within what the host's memory allows.
+fn connections(open_files: u64, listeners: usize) -> usize {
+    let memory = sys::host::total_memory().unwrap_or(0);
+    let most = (memory / CONNECTION_BYTES).min(open_files / 2 / listeners as u64);
+    usize::try_from(most.clamp(LEAST_CONNECTIONS, CONNECTIONS)).unwrap_or(usize::MAX)
 }
 
 /// Serves the last listener in this thread and each other in one of its own.

@@ -6,6 +6,7 @@
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tiny_http::{HTTPVersion, Header, Response, StatusCode};
 
@@ -20,6 +21,9 @@ use crate::base::{Error, Kind, Result};
 const SERVER: &str = concat!("skiff/", env!("CARGO_PKG_VERSION"), " (linux)");
 /// The type of a hijacked stream for clients that do not ask to upgrade.
 const RAW_STREAM: &str = "application/vnd.docker.raw-stream";
+
+/// Time for a whole body of those that are read into memory.
+const BODY_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A plain answer.
 #[derive(Debug, Clone, Default)]
@@ -125,20 +129,22 @@ impl<'a> Exchange<'a> {
     /// the connection.
     pub fn body_bytes(&mut self, limit: usize) -> Result<Vec<u8>> {
         let too_long = || Error::bad_parameter(format!("the body is longer than {limit} bytes"));
+        let too_late = || Error::new(Kind::TimedOut, "the body did not arrive in time");
         if self.incoming.body.left().is_some_and(|left| left > limit as u64) {
             return Err(too_long());
         }
         let socket = self.socket.as_ref().expect("a hijacked connection has no body");
-        let mut all = Vec::new();
+        let (mut all, deadline) = (Vec::new(), Instant::now() + BODY_TIMEOUT);
         loop {
             let mut piece = [0; 2048];
             match self.incoming.read(socket, &mut piece) {
                 Ok(0) => return Ok(all),
+                Ok(_) if Instant::now() > deadline => return Err(too_late()),
                 Ok(count) if all.len() + count > limit => return Err(too_long()),
                 Ok(count) => all.extend_from_slice(&piece[..count]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(too_late()),
                 Err(error) => {
                     let kind = match error.kind() {
-                        ErrorKind::WouldBlock => Kind::TimedOut,
                         ErrorKind::InvalidData | ErrorKind::UnexpectedEof => Kind::BadParameter,
                         _ => Kind::Internal,
                     };
