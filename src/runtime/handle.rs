@@ -171,8 +171,8 @@ impl Handle {
                 let handle = Handle { control, socket, pid: monitor_pid, child: Lock::new(None) };
                 Ok(Some((handle, Status { run, init_pid, started_at, paused })))
             }
+            Ok(None | Some(Reply::Refused { .. })) => Ok(None),
             Ok(Some(_)) => Err(Error::internal("unexpected answer")).context(what),
-            Ok(None) => Ok(None),
             Err(error) => Err(error).context(what),
         }
     }
@@ -266,14 +266,14 @@ impl Handle {
         }
     }
 
-    /// Kills the container's processes and waits, at most `deadline`, for its monitor to end.
+    /// Kills the container's processes and waits, at most `deadline`, for the exit to be recorded
+    /// (or, before `go`, for the monitor to end: nothing has run then).
     pub fn kill(&self, deadline: Duration) {
         let deadline = Instant::now() + deadline;
         let Ok(Some(connection)) = connect(&self.socket) else { return };
         match ask(connection.as_fd(), &Request::Kill, &[], &[], deadline) {
-            // The connection ends with the monitor.
-            Ok(Some(_)) if !ends_by(connection.as_fd(), deadline) => {
-                crate::warn!("monitor {} does not end after a kill", self.pid);
+            Ok(Some(_)) if !has_exited_by(connection.as_fd(), deadline) => {
+                crate::warn!("monitor {} tells of no end after a kill", self.pid);
             }
             Ok(_) => {}
             Err(error) => crate::warn!("kill by way of monitor {}: {error}", self.pid),
@@ -363,16 +363,32 @@ fn ask(
 
 /// Whether the other end of `connection` is gone by `deadline`; messages are dropped.
 fn ends_by(connection: BorrowedFd<'_>, deadline: Instant) -> bool {
-    loop {
-        let interest = poll::Interest::READ;
-        match poll::wait(&[(connection, interest)], Some(deadline)) {
-            Ok(ready) if ready[0].any() => {}
-            _ => return false,
-        }
-        if !matches!(proto::receive::<Reply>(connection, true), Ok(Some(_))) {
+    while let Some(message) = next_by(connection, deadline) {
+        if message.is_none() {
             return true;
         }
     }
+    false
+}
+
+/// Whether the monitor has told of the exit, or is gone, by `deadline`.
+fn has_exited_by(connection: BorrowedFd<'_>, deadline: Instant) -> bool {
+    while let Some(message) = next_by(connection, deadline) {
+        if matches!(message, None | Some(Reply::Exited { .. })) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The next message, or `Some(None)` for the end of the connection; `None` at the deadline.
+#[allow(clippy::option_option)] // Two different ends.
+fn next_by(connection: BorrowedFd<'_>, deadline: Instant) -> Option<Option<Reply>> {
+    let ready = poll::wait(&[(connection, poll::Interest::READ)], Some(deadline)).ok()?;
+    ready[0].any().then(|| match proto::receive::<Reply>(connection, true) {
+        Ok(Some(received)) => Some(received.message.unwrap_or(Reply::Unknown)),
+        _ => None,
+    })
 }
 
 /// Reads `exit.json` of a container's `io` directory, if there is a readable one.

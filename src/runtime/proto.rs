@@ -73,7 +73,8 @@ pub(crate) enum Request {
         /// Columns.
         columns: u16,
     },
-    /// Kill init, started or not. The connection stays open until the monitor has ended.
+    /// Kill init, started or not. This connection is told of the exit, if there is one, and stays
+    /// open until the monitor has ended.
     Kill,
     /// What a newer daemon may ask.
     #[serde(other)]

@@ -41,7 +41,7 @@ use super::handle::{EXIT_FILE, Exit};
 use super::init::{self, Message, Spawned, Stdio};
 use super::launch::{Launch, Namespace};
 use super::proto::Reply;
-use crate::base::{Context, Error, Kind, Result, Timestamp, atomic_file, step};
+use crate::base::{Context, Kind, Result, Timestamp, atomic_file, step};
 use crate::sys::poll::{Interest, PollSet, Ready};
 use crate::sys::{memory, pipe, process, signal, socket};
 
@@ -58,21 +58,21 @@ const MAX_MESSAGE: usize = 16 * 1024;
 /// Plays the monitor: argument 1 is the run directory, descriptor 0 the control connection,
 /// descriptor 1 the listening socket.
 pub fn main() -> ExitCode {
-    match run() {
+    let Some(run_dir) = std::env::args_os().nth(1).map(PathBuf::from) else {
+        crate::error!("a monitor is started by the daemon alone");
+        return ExitCode::FAILURE;
+    };
+    match run(&run_dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            crate::error!("monitor: {error}");
+            crate::error!("monitor of {}: {error}", run_dir.display());
             ExitCode::FAILURE
         }
     }
 }
 
-fn run() -> Result<()> {
+fn run(run_dir: &Path) -> Result<()> {
     memory::keep_small();
-    let run_dir = std::env::args_os()
-        .nth(1)
-        .map(PathBuf::from)
-        .ok_or_else(|| Error::bad_parameter("this is no command for people"))?;
     let control = pipe::inherited(0)?;
     let listener = pipe::inherited(1)?;
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
@@ -86,7 +86,7 @@ fn run() -> Result<()> {
         signal::ignore(number)?;
     }
     std::env::set_current_dir("/")?;
-    let launch = Launch::read(&run_dir)?;
+    let launch = Launch::read(run_dir)?;
     let mut monitor = Monitor::new(launch, control, listener, init::spawn)?;
     monitor.serve()
 }
@@ -130,6 +130,8 @@ struct Monitor {
     /// The daemon still holds its end of it.
     control_open: bool,
     listener: OwnedFd,
+    /// Connections are not taken before.
+    deaf_until: Option<Instant>,
     connections: Vec<Connection>,
     /// Init, while it is not reaped: its pid, and what tells of its end.
     init: Option<(i32, OwnedFd)>,
@@ -157,6 +159,7 @@ impl Monitor {
             control,
             control_open: true,
             listener,
+            deaf_until: None,
             connections: Vec::new(),
             init: None,
             helper: None,
@@ -190,8 +193,10 @@ impl Monitor {
                     self.handle(*token, ready);
                 }
             }
+            let now = Instant::now();
+            self.deaf_until.take_if(|end| *end <= now);
             self.connections.retain(Connection::is_open);
-            self.main.settle(Instant::now());
+            self.main.settle(now);
             while self.advance() {}
         }
         Ok(())
@@ -205,7 +210,7 @@ impl Monitor {
         if self.control_open {
             add(self.control.as_fd(), Token::Control);
         }
-        if self.connections.len() < requests::MAX_CONNECTIONS {
+        if self.connections.len() < requests::MAX_CONNECTIONS && self.deaf_until.is_none() {
             add(self.listener.as_fd(), Token::Listener);
         }
         for (index, connection) in self.connections.iter().enumerate() {
@@ -227,7 +232,7 @@ impl Monitor {
             Phase::Draining { until, .. } | Phase::Told { until, .. } => Some(until),
             _ => None,
         };
-        own.into_iter().chain(self.main.deadline()).min()
+        own.into_iter().chain(self.deaf_until).chain(self.main.deadline()).min()
     }
 
     fn handle(&mut self, token: Token, ready: Ready) {

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use super::{Monitor, Phase, facts};
 use crate::model::Signal;
@@ -13,6 +14,8 @@ use crate::sys::{signal, socket};
 
 /// Connections served at once; more wait in the backlog.
 pub(super) const MAX_CONNECTIONS: usize = 64;
+/// Pause after a connection that could not be taken.
+const DEAF: Duration = Duration::from_millis(200);
 
 /// A connection to our socket.
 pub(super) struct Connection {
@@ -38,7 +41,15 @@ impl Monitor {
     /// Takes connections of root; nobody else has business here.
     pub(super) fn accept(&mut self) {
         while self.connections.len() < MAX_CONNECTIONS {
-            let Ok(socket) = socket::accept(self.listener.as_fd()) else { return };
+            let socket = match socket::accept(self.listener.as_fd()) {
+                Ok(socket) => socket,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Out of descriptors: the listener would be ready all the time.
+                Err(_) => {
+                    self.deaf_until = Some(Instant::now() + DEAF);
+                    return;
+                }
+            };
             let root = socket::peer_credentials(socket.as_fd()).is_ok_and(|peer| peer.uid == 0);
             if root {
                 self.connections.push(Connection { socket, open: true, watches: false });
@@ -78,7 +89,7 @@ impl Monitor {
             }
             Ok(Some(received)) => received,
         };
-        let watch = received.message == Some(Request::Watch);
+        let watch = matches!(received.message, Some(Request::Watch | Request::Kill));
         let reply = self.answer(received);
         self.send(index, &reply);
         if watch {
@@ -109,6 +120,10 @@ impl Monitor {
             }
         }
         match request {
+            // Nothing has run and nothing will: there is no run to be adopted.
+            Request::Watch if matches!(self.phase, Phase::Abandoned) => {
+                refused(Refusal::NotRunning)
+            }
             Request::Watch | Request::Status => self.status(),
             Request::Attach { options, detach_keys, .. } => match fds.into_iter().next() {
                 Some(socket) => {

@@ -184,8 +184,9 @@ impl Session {
         if !early.is_empty() && self.clients[index].reads {
             self.typed(index, &early);
         }
+        // Who is done at once is let go by the next `settle`: events of this round name clients
+        // by index.
         self.go_on(index);
-        self.sweep();
     }
 
     /// Adds what is to be waited for.

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread::JoinHandle;
 
 use super::*;
-use crate::base::Id;
+use crate::base::{Error, Id};
 use crate::model::LogConfig;
 use crate::runtime::handle::AttachOptions;
 use crate::runtime::launch::{Namespaces, Rootfs};
