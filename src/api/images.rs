@@ -25,7 +25,9 @@ pub(super) fn list(call: &mut Call<'_, '_>) -> Result<()> {
     let images = engine.images(&filters)?;
     let summaries: Vec<wire::Summary> = images
         .iter()
-        .map(|image| render::summary(image, engine.image_names(&image.id), call.answers()))
+        .map(|image| {
+            render::summary(image, engine.listed_names(&image.id, &filters), call.answers())
+        })
         .collect();
     call.reply_json(200, &summaries)
 }

@@ -71,6 +71,16 @@ impl Engine {
         self.images.names(id)
     }
 
+    /// Those of [`Engine::image_names`] that a list with these filters shows: with patterns of
+    /// references, the matching ones alone.
+    pub fn listed_names(&self, id: &Digest, filters: &Filters) -> Vec<String> {
+        let mut names = self.image_names(id);
+        if let Some(patterns) = filters.get("reference") {
+            names.retain(|name| patterns.iter().any(|pattern| refers(pattern, name)));
+        }
+        names
+    }
+
     /// Number of containers that use an image.
     pub fn image_users(&self, id: &Digest) -> usize {
         self.containers.lock().names.values().filter(|(_, image)| image == id).count()

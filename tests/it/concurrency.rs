@@ -72,11 +72,13 @@ fn while_it_is_stopping() {
     assert_eq!(start.reply().status, 204);
     assert_eq!(d.status("cx"), "running");
     wait_until("it is up again", || d.ok(["logs", "cx"]) == "up\nup");
+    drop((stop, start, join));
 
     stop = begin(&d, "POST", "/containers/cx/stop?t=60");
     wait_until("the stop is under way", || d.api("DELETE", "/containers/cx").status == 409);
     assert_eq!(d.api("POST", "/containers/cx/kill").status, 204, "delivered at once");
     assert_eq!(stop.reply().status, 204);
+    drop(stop);
     d.api("POST", "/containers/cx/start").expect(204);
     wait_until("it is up again", || d.ok(["logs", "cx"]) == "up\nup\nup");
     stop = begin(&d, "POST", "/containers/cx/stop?t=60");
@@ -84,7 +86,7 @@ fn while_it_is_stopping() {
     assert_eq!(d.api("DELETE", "/containers/cx?force=1").status, 204, "killed at once");
     let status = stop.reply().status;
     assert!(matches!(status, 204 | 404), "{status}");
-    drop((stop, start, join));
+    drop(stop);
     d.assert_nothing_left_behind();
 }
 

@@ -22,7 +22,7 @@ fn all_steps() -> BTreeSet<String> {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();
-            let code = text.split("#[cfg(test)]").next().unwrap();
+            let code = text.split("mod tests {").next().unwrap();
             let names = code.split("step::done(\"").skip(1);
             let names = names.filter_map(|rest| rest.split('"').next());
             found.extend(names.map(|name| format!("{module}/{name}")));
@@ -68,7 +68,9 @@ fn doomed(step: &str, command: &[&str]) -> (Daemon, String) {
     let id = if command.is_empty() {
         String::new()
     } else {
-        d.create(&json!({"Image": "busybox", "Cmd": command}))
+        // With a policy, so that the daemon's -r does not start it again.
+        let host = json!({"RestartPolicy": {"Name": "no"}});
+        d.create(&json!({"Image": "busybox", "Cmd": command, "HostConfig": host}))
     };
     d.kill9();
     d.set_env("SKIFF_DIE_AFTER", step);
@@ -198,6 +200,24 @@ fn monitor() {
     }
 }
 
+/// And once its program has ended: what it had written counts.
+#[test]
+fn monitor_at_the_end() {
+    for step in steps("runtime/exit-") {
+        let (mut d, id) = doomed(&step, &["sh", "-c", "echo ran; sleep 0.3; exit 7"]);
+        d.api("POST", &format!("/containers/{id}/start")).expect(204);
+        d.wait_status(&id, "exited");
+        d.clear_env();
+        d.restart();
+        assert_eq!(d.ok(["logs", &id]), "ran", "{step}");
+        let code = d.inspect(&id)["State"]["ExitCode"].clone();
+        assert!(code == 7 || (code != 0 && step == "exit-reaped"), "{step}: {code}");
+        d.ok(["start", &id]);
+        assert_eq!(d.status(&id), "running", "{step}");
+        d.assert_nothing_left_behind();
+    }
+}
+
 /// What a client has been told of a name.
 #[derive(Clone, Copy, PartialEq)]
 enum Told {
@@ -261,6 +281,7 @@ fn every_step_is_covered() {
         "engine/remove.",
         "engine/rename.",
         "runtime/monitor-",
+        "runtime/exit-",
         "image/import.",
         "image/tag.",
         "image/untag.",

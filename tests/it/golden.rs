@@ -62,15 +62,19 @@ fn masked_word(word: &str) -> String {
     if matches!(bare.len(), 12 | 64) && hex(bare) {
         return word.replace(bare, if bare.len() == 12 { "ID" } else { "LONG-ID" });
     }
+    let (word, end) = match word.strip_suffix(')') {
+        Some(word) => (word, ")"),
+        None => (word, ""),
+    };
     let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = &word[digits.len()..];
     if !digits.is_empty()
         && digits.parse::<f64>().is_ok()
         && matches!(unit, "B" | "kB" | "MB" | "GB")
     {
-        return "SIZE".to_owned();
+        return format!("SIZE{end}");
     }
-    word.to_owned()
+    format!("{word}{end}")
 }
 
 #[track_caller]

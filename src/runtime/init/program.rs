@@ -91,8 +91,7 @@ fn plain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file or directory".into(),
         io::ErrorKind::PermissionDenied => "permission denied".into(),
-        // Docker 20.10 knows the code 126 by the last words alone.
-        io::ErrorKind::IsADirectory => "is a directory: permission denied".into(),
+        io::ErrorKind::IsADirectory => "is a directory".into(),
         io::ErrorKind::NotADirectory => "not a directory".into(),
         _ => error.to_string(),
     }
