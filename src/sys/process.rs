@@ -150,32 +150,48 @@ pub fn set_no_new_privileges() -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1 as libc::c_ulong, 0, 0, 0) }).map(drop)
 }
 
-/// Sets the supplementary groups. setgroups(2).
+// The C library's own functions would change every thread that it believes to exist, by signals;
+// after a clone that it does not know of it may wait for threads of another process.
+#[cfg(target_pointer_width = "64")]
+mod id {
+    pub(super) const SET_GROUPS: libc::c_long = libc::SYS_setgroups;
+    pub(super) const SET_GID: libc::c_long = libc::SYS_setresgid;
+    pub(super) const SET_UID: libc::c_long = libc::SYS_setresuid;
+}
+#[cfg(target_pointer_width = "32")]
+mod id {
+    // The ones without 32 take ids of 16 bits.
+    pub(super) const SET_GROUPS: libc::c_long = libc::SYS_setgroups32;
+    pub(super) const SET_GID: libc::c_long = libc::SYS_setresgid32;
+    pub(super) const SET_UID: libc::c_long = libc::SYS_setresuid32;
+}
+
+/// Sets the supplementary groups of the calling thread. setgroups(2).
 ///
 /// # Errors
 /// EINVAL for more than 65,536, EPERM without CAP_SETGID.
 pub fn set_groups(groups: &[u32]) -> io::Result<()> {
     // SAFETY: pointer and length describe `groups`, which outlives the call; gid_t is u32.
-    check(unsafe { libc::setgroups(groups.len() as _, groups.as_ptr()) }).map(drop)
+    check(unsafe { libc::syscall(id::SET_GROUPS, groups.len(), groups.as_ptr()) }).map(drop)
 }
 
-/// Sets real, effective and saved group. setresgid(2).
+/// Sets real, effective and saved group of the calling thread. setresgid(2).
 ///
 /// # Errors
 /// EPERM without CAP_SETGID.
 pub fn set_gid(gid: u32) -> io::Result<()> {
-    // SAFETY: setresgid takes integers.
-    check(unsafe { libc::setresgid(gid, gid, gid) }).map(drop)
+    // SAFETY: the call takes integers.
+    check(unsafe { libc::syscall(id::SET_GID, gid, gid, gid) }).map(drop)
 }
 
-/// Sets real, effective and saved user; the capabilities go as capabilities(7) says.
-/// setresuid(2).
+/// Sets real, effective and saved user of the calling thread; the capabilities go as
+/// capabilities(7) says. setresuid(2).
 ///
 /// # Errors
 /// EPERM without CAP_SETUID.
 pub fn set_uid(uid: u32) -> io::Result<()> {
-    // SAFETY: setresuid takes integers.
-    check(unsafe { libc::setresuid(uid, uid, uid) }).map(drop)
+    // SAFETY: the call takes integers.
+    check(unsafe { libc::syscall(id::SET_UID, uid, uid, uid) }).map(drop)
 }
 
 /// Number of the resource limit that `ulimit` and today's API call `name`.

@@ -236,7 +236,7 @@ fn what_cannot_be_executed_is_told_as_docker_tells_it() {
     c.fails(&["nope"], 127, "exec: \"nope\": executable file not found in $PATH");
     c.fails(&["/x"], 127, "exec: \"/x\": stat /x: no such file or directory");
     c.fails(&["/etc/passwd"], 126, "exec: \"/etc/passwd\": permission denied");
-    c.fails(&["/etc"], 126, "exec: \"/etc\": is a directory");
+    c.fails(&["/etc"], 126, "exec: \"/etc\": is a directory: permission denied");
     c.fails(&["/etc/passwd/x"], 126, "exec: \"/etc/passwd/x\": not a directory");
     c.fails(&["/bin/text"], 126, "exec /bin/text: exec format error");
     c.fails(&["script"], 127, "exec script: no such file or directory");
@@ -476,4 +476,26 @@ fn two_hundred_layers_fit() {
         lowers.insert(0, name);
     }
     c.prints("echo $$", "1\n");
+}
+
+#[test]
+fn a_program_is_born_in_its_v2_group() {
+    let mut c = fixture!();
+    let mounts = fs::read_to_string("/proc/mounts").unwrap();
+    let root = mounts.lines().find(|line| line.contains(" cgroup2 "));
+    let Some(root) = root.and_then(|line| line.split(' ').nth(1)) else {
+        eprintln!("skipped: needs a cgroup v2 tree");
+        return;
+    };
+    let group = Path::new(root).join(format!("skiff-init-{}", std::process::id()));
+    fs::create_dir(&group).unwrap();
+    (c.launch.cgroup_dirs, c.launch.cgroup_v2) = (vec![group.clone()], true);
+    let script = "echo $$; grep 0:: /proc/self/cgroup; cat /sys/fs/cgroup/cgroup.procs; \
+                  (: > /sys/fs/cgroup/cgroup.procs) 2>/dev/null || echo ro";
+    let outcome = c.run(&["sh", "-c", script]);
+    let events = fs::read_to_string(group.join("cgroup.events")).unwrap();
+    fs::remove_dir(&group).unwrap();
+    assert!(outcome.out.starts_with("1\n0::/\n1\n"), "{outcome:?}");
+    assert!(outcome.out.ends_with("ro\n"), "{outcome:?}");
+    assert!(events.contains("populated 0"));
 }
