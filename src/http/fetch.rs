@@ -96,6 +96,7 @@ fn failure(url: &str, error: &ureq::Error, now: Duration) -> Error {
         ureq::Error::HostNotFound => "no such host".to_owned(),
         ureq::Error::TooManyRedirects => format!("more than {REDIRECTS} redirects"),
         ureq::Error::Timeout(_) => "no answer in time".to_owned(),
+        ureq::Error::Io(error) => error.to_string(),
         other => other.to_string(),
     };
     let hint = if now < PLAUSIBLE && is_tls(error) {
