@@ -91,7 +91,8 @@ impl Engine {
                 Ok(Some((monitor, status))) if status.run == record.run => {
                     return Fate::Lives(Arc::new(monitor), status);
                 }
-                Ok(_) => return settled,
+                // It may have ended while we looked.
+                Ok(_) => return self.at_rest(record),
                 Err(error) => warn!("container {}: {error}", record.id.short()),
             }
         }

@@ -50,8 +50,9 @@ use crate::sys::{memory, pipe, process, signal, socket};
 const DRAIN: Duration = Duration::from_secs(2);
 /// The same when the container shares another pid namespace: what it left behind lives on.
 const DRAIN_SHARED: Duration = Duration::from_millis(500);
-/// For the daemon to publish an exit before clients see the end of their streams.
-const PUBLISH: Duration = Duration::from_millis(300);
+/// For the daemon to publish an exit before clients see the end of their streams. One that dies
+/// is not waited for; one that hangs is.
+const PUBLISH: Duration = Duration::from_secs(5);
 /// Longest message of init in bytes.
 const MAX_MESSAGE: usize = 16 * 1024;
 
