@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::unpack::OPAQUE;
+use super::attributes::OPAQUE;
 use crate::sys::fs::{self, Stat};
 use crate::sys::xattr;
 

@@ -33,6 +33,8 @@ pub(super) struct Ingested {
     /// Digest of the plain tar.
     pub(super) diff_id: Digest,
     pub(super) summary: Summary,
+    /// All of it is on disk.
+    pub(super) sealed: bool,
 }
 
 /// Unpacks `source` into a new stage. `arrived` is told the bytes read so far.
@@ -62,7 +64,7 @@ pub(super) fn ingest(
         fed.and(worked)
     })?;
     drop(plain);
-    Ok(Ingested { stage, diff_id, summary })
+    Ok(Ingested { stage, diff_id, summary, sealed: false })
 }
 
 fn gone() -> Error {

@@ -8,15 +8,20 @@
 //! - Knows no container and no REST.
 //!
 //! An import passes, in this order: `ingest` (threads, hash), `decompress`, `tarball` (with
-//! `header`), `unpack` (files) and `recipe` (what gives the tar back), `layers` (the directory
-//! gets its name), `config`, `references`. `store` ties them together; `remove` undoes.
+//! `header` and `pax`), `unpack` (files, with `tree` and
+//! `attributes`) and `recipe` (what gives the tar
+//! back), `layers` (the directory gets its name), `config`, `references`. `store` keeps them
+//! together, `import` and `remove` change it, `rootfs` and `copy` make roots of it.
 
+mod attributes;
 mod config;
 mod copy;
 mod decompress;
 mod header;
+mod import;
 mod ingest;
 mod layers;
+mod pax;
 mod recipe;
 mod references;
 mod remove;
@@ -25,6 +30,7 @@ mod store;
 mod tarball;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod unpack;
 
 use std::path::PathBuf;

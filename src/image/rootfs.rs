@@ -10,8 +10,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Plan;
+use super::attributes::OPAQUE;
 use super::layers::{Layers, Stage};
-use super::unpack::OPAQUE;
 use crate::base::{Context, Error, Result};
 use crate::sys::fs;
 use crate::sys::mount::{self, Propagation};

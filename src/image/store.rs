@@ -11,15 +11,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::config::{self, Draft};
-use super::ingest::{self, Ingested};
+use super::config;
 use super::layers::{self, Info, Layers};
 use super::references::{self, References};
 use super::rootfs::{self, Overlay};
-use super::{Driver, History, Image, ImportSpec, Plan, copy};
-use crate::base::{
-    Context, Digest, Error, Id, Kind, Lock, Result, Timestamp, atomic_file, guard, step,
-};
+use super::{Driver, Image, Plan, copy};
+use crate::base::{Context, Digest, Error, Id, Kind, Lock, Result, atomic_file, guard, step};
 use crate::model::Reference;
 
 /// The store of images and layers below the data root.
@@ -77,7 +74,7 @@ impl Index {
     }
 
     /// Adds an image whose layers are all here.
-    fn add(&mut self, mut image: Image) -> Option<Arc<Image>> {
+    pub(super) fn add(&mut self, mut image: Image) -> Option<Arc<Image>> {
         for layer in &mut image.layers {
             layer.size = self.layers.get(&layer.diff_id)?.size;
         }
@@ -187,132 +184,9 @@ impl Store {
         }
     }
 
-    /// Makes a one-layer image of a tar: plain, gzip, bzip2, xz or zstd. Durable on return.
-    /// `arrived` is told the bytes read so far.
-    ///
-    /// # Errors
-    /// When the tar is short, damaged, hostile, or the disk is full; nothing is left then.
-    pub fn import(
-        &self,
-        tar: &mut dyn Read,
-        spec: &ImportSpec,
-        arrived: &dyn Fn(u64),
-    ) -> Result<Arc<Image>> {
-        let comment = match spec.message.as_str() {
-            "" => "Imported from -",
-            message => message,
-        };
-        self.register(None, tar, spec, comment, arrived)
-    }
-
-    /// Makes an image of `base`'s layers and one more. See [`Store::import`].
-    pub(super) fn register(
-        &self,
-        base: Option<&Image>,
-        tar: &mut dyn Read,
-        spec: &ImportSpec,
-        comment: &str,
-        arrived: &dyn Fn(u64),
-    ) -> Result<Arc<Image>> {
-        let platform = spec.platform.as_deref().unwrap_or_else(|| config::host_platform());
-        if platform.split('/').count() > 3 || platform.split('/').any(str::is_empty) {
-            return Err(Error::bad_parameter(format!("invalid platform: {platform}")));
-        }
-        let below = base.map(|base| base.layers.clone()).unwrap_or_default();
-        if below.len() >= config::MAX_LAYERS {
-            return Err(Error::bad_parameter("an image has at most 500 layers"));
-        }
-        let ingested = ingest::ingest(&self.layers, tar, arrived)?;
-        let known = self.index.lock().layers.contains_key(&ingested.diff_id);
-        if !known {
-            self.layers.seal(&ingested.stage, ingested.summary)?;
-        }
-        // Dying here: the sweep of the next open removes the stage.
-        step::done("import.layer-staged");
-
-        let created = Timestamp::now();
-        let mut history = base.map(|base| base.history.clone()).unwrap_or_default();
-        history.push(History {
-            created: Some(created),
-            created_by: String::new(),
-            comment: comment.to_owned(),
-            empty_layer: false,
-        });
-        let mut diff_ids: Vec<Digest> = below.iter().map(|layer| layer.diff_id).collect();
-        diff_ids.push(ingested.diff_id);
-        let config = &spec.config;
-        let draft = Draft { config, platform, author: "", created, history, diff_ids };
-        let bytes = draft.to_bytes()?;
-        self.publish(ingested, known, &bytes, base.map(|base| base.id), spec.reference.as_ref())
-    }
-
-    /// Shows a new image: layer, config, name, in this order.
-    fn publish(
-        &self,
-        ingested: Ingested,
-        sealed_not: bool,
-        bytes: &[u8],
-        parent: Option<Digest>,
-        reference: Option<&Reference>,
-    ) -> Result<Arc<Image>> {
-        let image = config::parse(bytes)?;
-        let name = reference.map(tag_key).transpose()?;
-        let save = self.save.lock();
-        let placed = guard(self.place(&ingested, sealed_not)?, |new| {
-            if new {
-                self.drop_layers(&[ingested.diff_id]);
-            }
-        });
-        // Dying here: the next open removes the layer, since no image names it.
-        step::done("import.layer-placed");
-
-        let path = self.config_path(&image.id);
-        atomic_file::write(&path, bytes, 0o600).context(|| format!("write {}", path.display()))?;
-        let written = guard((), |()| remove_config(&path));
-        // Dying here: the image is whole and listed without a name.
-        step::done("import.config-written");
-
-        let mut references = self.index.lock().references.clone();
-        if let Some(parent) = parent {
-            references.set_parent(image.id, parent);
-        }
-        if let Some(name) = &name {
-            references.set(name, image.id);
-        }
-        if parent.is_some() || name.is_some() {
-            references.write(&self.images)?;
-        }
-        // Dying here: all is done.
-        step::done("import.reference-written");
-
-        let mut index = self.index.lock();
-        index.references = references;
-        let image = index.add(image).ok_or_else(|| Error::internal("a layer below is gone"))?;
-        drop(index);
-        written.keep();
-        placed.keep();
-        drop(save);
-        Ok(image)
-    }
-
-    /// Gives a layer its name, unless it is here already; true says that it is new.
-    fn place(&self, ingested: &Ingested, unsealed: bool) -> Result<bool> {
-        let Ingested { stage, diff_id, summary } = ingested;
-        if self.index.lock().layers.contains_key(diff_id) {
-            return Ok(false);
-        }
-        if unsealed {
-            // It was here when it had been unpacked, and has been removed since.
-            self.layers.seal(stage, *summary)?;
-        }
-        let info = self.layers.place(stage, diff_id, *summary)?;
-        self.index.lock().layers.insert(*diff_id, info);
-        Ok(true)
-    }
-
     /// Forgets and deletes layers. The caller holds `save` and has made sure that no image needs
     /// them.
-    fn drop_layers(&self, ids: &[Digest]) {
+    pub(super) fn drop_layers(&self, ids: &[Digest]) {
         for discarded in self.discard_layers(ids) {
             discarded.delete();
         }
@@ -399,12 +273,14 @@ impl Store {
         self.layers.write_tar(diff_id, out)
     }
 
-    /// The layers of `image` that show, topmost first: none below one that hides all others.
+    /// The layers of `image` that show, topmost first: none below one that hides all others, and
+    /// of one that comes several times only the topmost, which repeats all that the others do
+    /// (overlayfs refuses to stack a directory twice).
     fn visible(&self, image: &Digest) -> Result<Vec<(Digest, Info)>> {
         let index = self.index.lock();
         let image = index.images.get(image).ok_or_else(|| Error::no_such("image", image))?;
-        let mut visible = Vec::new();
-        for layer in image.layers.iter().rev() {
+        let (mut visible, mut seen) = (Vec::new(), HashSet::new());
+        for layer in image.layers.iter().rev().filter(|layer| seen.insert(layer.diff_id)) {
             let id = layer.diff_id;
             let info = index.layers.get(&id).ok_or_else(|| {
                 Error::internal(format!("layer {id} of image {} is missing", image.id))
@@ -480,7 +356,7 @@ impl Store {
 }
 
 /// The name under which `reference` is stored as a tag.
-fn tag_key(reference: &Reference) -> Result<String> {
+pub(super) fn tag_key(reference: &Reference) -> Result<String> {
     if reference.digest.is_some() {
         return Err(Error::bad_parameter("refusing to create a tag with a digest reference"));
     }
@@ -498,12 +374,6 @@ pub(super) fn no_such(name: &str) -> Error {
         // The beginning of an id with its algorithm is a name of its own kind.
         Err(_) if name.starts_with("sha256:") => Error::no_such("image", name),
         Err(why) => Error::new(Kind::BadParameter, why),
-    }
-}
-
-fn remove_config(path: &Path) {
-    if let Err(error) = std::fs::remove_file(path) {
-        crate::warn!("remove {}: {error}", path.display());
     }
 }
 

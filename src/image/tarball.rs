@@ -9,9 +9,9 @@ use std::ffi::CString;
 use std::io::{BufRead, Write};
 
 use super::header::{
-    BLOCK, checksum_is_right, damaged, decimal, number, owner, pax_records, pax_time, unsigned,
-    until_nul,
+    BLOCK, checksum_is_right, damaged, decimal, number, owner, unsigned, until_nul,
 };
+use super::pax::{Pax, Sparse};
 use super::recipe;
 use crate::base::{Error, Result};
 
@@ -328,7 +328,7 @@ impl<R: BufRead, W: Write> Reader<R, W> {
     }
 
     /// The map of a PAX sparse file: in the records (0.0, 0.1), or before its data (1.0).
-    fn pax_runs(&mut self, sparse: &PaxSparse<'_>) -> Result<Content> {
+    fn pax_runs(&mut self, sparse: &Sparse<'_>) -> Result<Content> {
         let odd = || damaged("the map of a sparse file does not parse");
         let mut numbers = sparse.map.clone();
         if sparse.major == Some(1) {
@@ -398,81 +398,4 @@ fn kind_of(flag: u8, path: &[u8]) -> Result<Kind> {
             )));
         }
     })
-}
-
-/// What the PAX records of one entry say.
-#[derive(Default)]
-struct Pax<'a> {
-    path: Option<&'a [u8]>,
-    link: Option<&'a [u8]>,
-    size: Option<u64>,
-    uid: Option<i64>,
-    gid: Option<i64>,
-    mtime: Option<(i64, u32)>,
-    xattrs: Vec<(CString, Vec<u8>)>,
-    sparse: PaxSparse<'a>,
-}
-
-#[derive(Default)]
-struct PaxSparse<'a> {
-    name: Option<&'a [u8]>,
-    size: Option<u64>,
-    major: Option<u64>,
-    /// Offsets and lengths in turn.
-    map: Vec<u64>,
-}
-
-impl PaxSparse<'_> {
-    fn present(&self) -> bool {
-        self.size.is_some()
-    }
-}
-
-impl Pax<'_> {
-    fn parse(data: &[u8]) -> Result<Pax<'_>> {
-        let odd = || damaged("a PAX record holds no number");
-        let mut pax = Pax::default();
-        for (key, value) in pax_records(data)? {
-            // An empty value takes back what was said before.
-            let given = Some(value).filter(|value| !value.is_empty());
-            let count = || given.map(|value| decimal(value).ok_or_else(odd)).transpose();
-            let id = || -> Result<Option<i64>> {
-                count()?.map(|id| i64::try_from(id).map_err(|_| odd())).transpose()
-            };
-            match key {
-                b"path" => pax.path = given,
-                b"linkpath" => pax.link = given,
-                b"size" => pax.size = count()?,
-                b"uid" => pax.uid = id()?,
-                b"gid" => pax.gid = id()?,
-                b"mtime" => pax.mtime = given.map(pax_time).transpose()?,
-                b"GNU.sparse.name" => pax.sparse.name = given,
-                b"GNU.sparse.size" | b"GNU.sparse.realsize" => pax.sparse.size = count()?,
-                b"GNU.sparse.major" => pax.sparse.major = count()?,
-                b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => pax.sparse.map.extend(count()?),
-                b"GNU.sparse.map" => {
-                    let numbers = value.split(|b| *b == b',').map(|n| decimal(n).ok_or_else(odd));
-                    pax.sparse.map = numbers.collect::<Result<_>>()?;
-                }
-                key => {
-                    if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                        pax.xattr(name, value)?;
-                    }
-                }
-            }
-        }
-        Ok(pax)
-    }
-
-    fn xattr(&mut self, name: &[u8], value: &[u8]) -> Result<()> {
-        // These steer overlayfs: a layer could redirect names or hide what is below it. Whoever
-        // wants to hide something says so by a whiteout.
-        if name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.") {
-            return Ok(());
-        }
-        let name = CString::new(name).map_err(|_| damaged("a name holds a NUL byte"))?;
-        self.xattrs.retain(|(known, _)| *known != name);
-        self.xattrs.push((name, value.to_vec()));
-        Ok(())
-    }
 }

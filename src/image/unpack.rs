@@ -7,18 +7,19 @@
 //!   those of overlayfs. A device 0:0 in a tar would forge one and is refused.
 //! - Content that a later entry replaces is kept aside: the recipe needs it.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::io::{self, BufRead, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::attributes::{Dates, set_attributes, set_name_attributes, set_opaque};
 use super::tarball::{Content, Entry, Kind, Reader};
+use super::tree::{Dir, Tree, clean};
 use crate::base::{Context, Error, Result};
 use crate::sys::fs::{self, Stat};
-use crate::sys::xattr;
 
 /// Most entries of a layer: inodes are scarcer than bytes on small disks, and no real layer comes
 /// near (a whole Debian with a desktop has 300,000).
@@ -26,13 +27,6 @@ const MAX_ENTRIES: u64 = 1_000_000;
 /// Most bytes of all files of a layer, holes included: what a sparse file of a few bytes claims
 /// must not fill a disk when it is copied.
 pub(super) const MAX_BYTES: u64 = 64 << 30;
-/// Longest path; the kernel takes no longer one.
-const MAX_PATH: usize = 4095;
-/// Most components of a path: trees are walked with one descriptor per level.
-const MAX_DEPTH: usize = 128;
-
-/// Attribute by which overlayfs hides what is below a directory.
-pub(super) const OPAQUE: &CStr = c"trusted.overlay.opaque";
 /// Name of the tree in a layer's directory.
 pub(super) const TREE: &str = "diff";
 /// Name of the directory of what was replaced, in a layer's directory.
@@ -58,24 +52,17 @@ pub(super) fn unpack<R: BufRead, W: Write>(
             .entry(&entry, tar)
             .context(|| format!("tar entry \"{}\"", entry.path.escape_ascii()))?;
     }
-    unpacker.finish().context(|| "date the directories of a layer".into())
-}
-
-/// A directory of the tree.
-struct Dir {
-    fd: OwnedFd,
-    /// Its path from the tree's root, free of symlinks.
-    path: Vec<u8>,
+    let Unpacker { dates, tree, summary, .. } = unpacker;
+    dates.apply(tree.root()).context(|| "date the directories of a layer".into())?;
+    Ok(summary)
 }
 
 struct Unpacker<'a> {
     stage: BorrowedFd<'a>,
-    root: OwnedFd,
+    tree: Tree,
     /// The last parent: the path that was asked for, and what it means.
     parent: Option<(Vec<u8>, Dir)>,
-    /// Directories and their times, in order; applied at the end, since making an entry dates its
-    /// directory. In a file: a hostile tar has a million.
-    dates: BufWriter<File>,
+    dates: Dates,
     kept: u64,
     entries: u64,
     summary: Summary,
@@ -87,13 +74,11 @@ impl<'a> Unpacker<'a> {
         fs::mkdirat(stage, name, 0o755)?;
         let root = fs::openat(stage, name, libc::O_DIRECTORY | libc::O_NOFOLLOW, 0)?;
         fs::fchmod(root.as_fd(), 0o755)?;
-        let dates = fs::openat(stage, Path::new("dates"), libc::O_CREAT | libc::O_RDWR, 0o600)?;
-        fs::unlinkat(stage, Path::new("dates"))?;
         Ok(Unpacker {
             stage,
-            root,
+            tree: Tree::new(root),
             parent: None,
-            dates: BufWriter::new(File::from(dates)),
+            dates: Dates::new(stage)?,
             kept: 0,
             entries: 0,
             summary: Summary::default(),
@@ -133,8 +118,9 @@ impl<'a> Unpacker<'a> {
         if entry.kind != Kind::Directory {
             return Err(Error::bad_parameter("the root of a layer is a directory"));
         }
-        set_attributes(self.root.as_fd(), entry)?;
-        self.date(b"", entry.mtime)
+        set_attributes(self.tree.root(), entry)?;
+        self.dates.note(b"", entry.mtime)?;
+        Ok(())
     }
 
     /// Makes `path` the current directory; missing ones are made, as other engines do.
@@ -142,67 +128,14 @@ impl<'a> Unpacker<'a> {
         if self.parent.as_ref().is_some_and(|(asked, _)| asked == path) {
             return Ok(());
         }
-        let dir = match self.look_up(path) {
+        let dir = match self.tree.look_up(path) {
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => {
-                self.make_parents(path)?
+                self.tree.make_parents(path)?
             }
             dir => dir?,
         };
         self.parent = Some((path.to_vec(), dir));
         Ok(())
-    }
-
-    fn look_up(&self, path: &[u8]) -> io::Result<Dir> {
-        let (root, flags) = (self.root.as_fd(), libc::O_PATH | libc::O_DIRECTORY);
-        if path.is_empty() {
-            let fd = fs::openat(root, Path::new("."), libc::O_DIRECTORY, 0)?;
-            return Ok(Dir { fd, path: Vec::new() });
-        }
-        let name = Path::new(OsStr::from_bytes(path));
-        match fs::openat2(root, name, flags, 0, fs::RESOLVE_NO_SYMLINKS) {
-            Ok(fd) => return Ok(Dir { fd, path: path.to_vec() }),
-            Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {}
-            Err(error) => return Err(error),
-        }
-        let fd = fs::open_in_root(root, name, flags, 0)?;
-        let path = self.real_path(fd.as_fd())?;
-        // Symlinks to the deepest directory could be used to go deeper and deeper.
-        if path.iter().filter(|b| **b == b'/').count() >= MAX_DEPTH {
-            return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
-        }
-        Ok(Dir { fd, path })
-    }
-
-    /// Where in the tree an open directory is.
-    fn real_path(&self, fd: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
-        let path = |fd: i32| std::fs::read_link(format!("/proc/self/fd/{fd}"));
-        let (root, dir) = (path(self.root.as_raw_fd())?, path(fd.as_raw_fd())?);
-        let rest = dir.strip_prefix(&root).map_err(|_| io::ErrorKind::NotFound)?;
-        Ok(rest.as_os_str().as_bytes().to_vec())
-    }
-
-    /// Makes the directories of `path` that are missing.
-    fn make_parents(&mut self, path: &[u8]) -> Result<Dir> {
-        let mut dir = self.look_up(b"")?;
-        let mut end = 0;
-        for part in path.split(|b| *b == b'/') {
-            end += part.len();
-            let name = Path::new(OsStr::from_bytes(part));
-            match fs::mkdirat(dir.fd.as_fd(), name, 0o755) {
-                Ok(()) => fs::fchmodat(dir.fd.as_fd(), name, 0o755)?,
-                Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
-                    // A directory that was deleted below and is there again hides the old one.
-                    if fs::statat(dir.fd.as_fd(), name)?.is_whiteout() {
-                        fs::unlinkat(dir.fd.as_fd(), name)?;
-                        make_opaque_dir(dir.fd.as_fd(), name)?;
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-            dir = self.look_up(&path[..end])?;
-            end += 1;
-        }
-        Ok(dir)
     }
 
     /// The current directory.
@@ -299,7 +232,8 @@ impl<'a> Unpacker<'a> {
             set_opaque(fd.as_fd())?;
         }
         set_attributes(fd.as_fd(), entry)?;
-        self.date(&self.place(name), entry.mtime)
+        self.dates.note(&self.place(name), entry.mtime)?;
+        Ok(())
     }
 
     fn file<R: BufRead, W: Write>(
@@ -362,6 +296,7 @@ impl<'a> Unpacker<'a> {
         let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
         let parent = &path[..path.len() - name.len()];
         let dir = self
+            .tree
             .look_up(parent.strip_suffix(b"/").unwrap_or(parent))
             .context(|| format!("hard link to \"{}\"", path.escape_ascii()))?;
         Ok((dir, PathBuf::from(OsStr::from_bytes(name))))
@@ -375,7 +310,7 @@ impl<'a> Unpacker<'a> {
     ) -> Result<()> {
         let says = Path::new(OsStr::from_bytes(&entry.link));
         self.make(name, tar, |dir| fs::symlinkat(says, dir, name))?;
-        self.name_attributes(name, entry)
+        set_name_attributes(self.dir().fd.as_fd(), name, entry)
     }
 
     fn node<R: BufRead, W: Write>(
@@ -394,21 +329,7 @@ impl<'a> Unpacker<'a> {
         };
         self.make(name, tar, |dir| fs::mknodat(dir, name, kind | 0o600, entry.device))?;
         // Just made and no symlink, in a tree that nobody else can reach.
-        self.name_attributes(name, entry)
-    }
-
-    /// Attributes of what cannot be opened.
-    fn name_attributes(&self, name: &Path, entry: &Entry) -> Result<()> {
-        let dir = self.dir().fd.as_fd();
-        fs::fchownat(dir, name, entry.uid, entry.gid)?;
-        if entry.kind != Kind::Symlink {
-            fs::fchmodat(dir, name, entry.mode)?;
-        }
-        for (key, value) in &entry.xattrs {
-            tolerated(xattr::set_at(dir, name, key, value), key)?;
-        }
-        fs::utimensat(dir, name, entry.mtime)?;
-        Ok(())
+        set_name_attributes(self.dir().fd.as_fd(), name, entry)
     }
 
     /// `.wh.NAME` and its kin in directory `parent`; `hidden` is what follows the `.wh.`.
@@ -450,46 +371,6 @@ impl<'a> Unpacker<'a> {
         }
         Ok(())
     }
-
-    /// Notes when the directory at `place` was last changed.
-    fn date(&mut self, place: &[u8], (seconds, nanos): (i64, u32)) -> Result<()> {
-        let length = u16::try_from(place.len()).map_err(io::Error::other)?;
-        self.dates.write_all(&length.to_le_bytes())?;
-        self.dates.write_all(&seconds.to_le_bytes())?;
-        self.dates.write_all(&nanos.to_le_bytes())?;
-        self.dates.write_all(place)?;
-        Ok(())
-    }
-
-    fn finish(self) -> io::Result<Summary> {
-        let mut dates = self.dates.into_inner().map_err(io::IntoInnerError::into_error)?;
-        dates.rewind()?;
-        let mut dates = BufReader::new(dates);
-        let (mut length, mut seconds, mut nanos) = ([0; 2], [0; 8], [0; 4]);
-        while !dates.fill_buf()?.is_empty() {
-            dates.read_exact(&mut length)?;
-            dates.read_exact(&mut seconds)?;
-            dates.read_exact(&mut nanos)?;
-            let mut place = vec![0; usize::from(u16::from_le_bytes(length))];
-            dates.read_exact(&mut place)?;
-            let time = (i64::from_le_bytes(seconds), u32::from_le_bytes(nanos));
-            if place.is_empty() {
-                fs::futimens(self.root.as_fd(), time)?;
-                continue;
-            }
-            // Later entries may have put something else here; that has its own date.
-            let name = Path::new(OsStr::from_bytes(&place));
-            let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
-            match fs::openat2(self.root.as_fd(), name, flags, 0, fs::RESOLVE_NO_SYMLINKS) {
-                Ok(fd) => fs::futimens(fd.as_fd(), time)?,
-                Err(error) => match error.raw_os_error() {
-                    Some(libc::ENOENT | libc::ENOTDIR | libc::ELOOP) => {}
-                    _ => return Err(error),
-                },
-            }
-        }
-        Ok(self.summary)
-    }
 }
 
 /// A run of a sparse file being written.
@@ -512,63 +393,4 @@ impl Write for Run<'_> {
 
 fn same(stat: &Stat, other: io::Result<Stat>) -> bool {
     other.is_ok_and(|other| (other.device, other.inode) == (stat.device, stat.inode))
-}
-
-fn make_opaque_dir(dir: BorrowedFd<'_>, name: &Path) -> io::Result<()> {
-    fs::mkdirat(dir, name, 0o755)?;
-    let fd = fs::openat(dir, name, libc::O_DIRECTORY | libc::O_NOFOLLOW, 0)?;
-    fs::fchmod(fd.as_fd(), 0o755)?;
-    set_opaque(fd.as_fd())
-}
-
-fn set_opaque(dir: BorrowedFd<'_>) -> io::Result<()> {
-    xattr::set(dir, OPAQUE, b"y")
-}
-
-/// Owner, mode and attributes of an open file or directory, in the one order in which none
-/// takes another back: a change of owner clears set-id bits and capabilities.
-fn set_attributes(file: BorrowedFd<'_>, entry: &Entry) -> Result<()> {
-    std::os::unix::fs::fchown(file, Some(entry.uid), Some(entry.gid))?;
-    fs::fchmod(file, entry.mode)?;
-    for (key, value) in &entry.xattrs {
-        tolerated(xattr::set(file, key, value), key)?;
-    }
-    Ok(())
-}
-
-/// A file system or a kind of file may know no attribute of this sort; other engines go on, too.
-fn tolerated(set: io::Result<()>, key: &CStr) -> Result<()> {
-    match set {
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EPERM)) => {
-            crate::debug!("extended attribute {}: {error}", key.to_string_lossy());
-            Ok(())
-        }
-        set => set.context(|| format!("extended attribute {}", key.to_string_lossy())),
-    }
-}
-
-/// The path of an entry from the root of the layer, without leading slash, `.` and `..`; empty
-/// for the root.
-pub(super) fn clean(path: &[u8]) -> Result<Vec<u8>> {
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for part in path.split(|b| *b == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => match parts.pop() {
-                None if !path.starts_with(b"/") => {
-                    return Err(Error::bad_parameter("the path leads out of the layer"));
-                }
-                _ => {}
-            },
-            part => parts.push(part),
-        }
-    }
-    if parts.len() > MAX_DEPTH {
-        return Err(Error::bad_parameter("the path has more than 128 components"));
-    }
-    let path = parts.join(&b'/');
-    if path.len() > MAX_PATH {
-        return Err(Error::bad_parameter("the path is longer than 4,095 bytes"));
-    }
-    Ok(path)
 }

@@ -127,7 +127,7 @@ mod tests {
                 for resolve in [RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS] {
                     let path = Path::new(path);
                     let place = |fd: io::Result<OwnedFd>| {
-                        let stat = fd.and_then(|fd| fs::statat(fd.as_fd(), Path::new("")));
+                        let stat = fd.and_then(|fd| statat(fd.as_fd(), Path::new("")));
                         stat.map(|stat| stat.inode).map_err(|error| error.raw_os_error())
                     };
                     let kernel = fs::openat2(dir.as_fd(), path, flags, 0, resolve);

@@ -1,5 +1,5 @@
 //! Mutations of a valid tar: whatever comes, no panic, nothing outside, and what is accepted
-//! comes back byte for byte. `SKIFF_FUZZ_SECONDS` makes it run that long.
+//! comes back byte for byte. `SKIFF_FUZZ_SECONDS` makes it run that long, `SKIFF_SOAK` long.
 
 use std::time::{Duration, Instant};
 
@@ -97,8 +97,9 @@ fn mutated_tars_do_no_harm() {
     let outside = scratch.0.join("outside");
     std::fs::create_dir(&outside).unwrap();
     std::fs::write(outside.join("victim"), "untouched").unwrap();
+    let soak = std::env::var_os("SKIFF_SOAK").map(|_| 150);
     let seconds = std::env::var("SKIFF_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
-    let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(0));
+    let end = Instant::now() + Duration::from_secs(seconds.or(soak).unwrap_or(0));
     let above = std::fs::read_dir(&scratch.0).unwrap().count();
     let before = picture(&outside);
     let (seed, mut random) = (seed(), Random(0x9e37_79b9_7f4a_7c15));

@@ -2,6 +2,7 @@
 
 mod corpus;
 mod fuzz;
+mod roots;
 mod store;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Image, ImportSpec, Store};
-use crate::base::Result;
+use crate::base::{Digest, Result};
+use crate::model::Reference;
 
 /// A directory of its own for a test, removed at its end.
 pub(super) struct Scratch(pub(super) PathBuf);
@@ -131,7 +133,7 @@ pub(super) fn picture(dir: &Path) -> BTreeMap<PathBuf, String> {
         let meta = path.symlink_metadata().unwrap();
         let kind = meta.file_type();
         let content = if kind.is_file() {
-            format!("{:?}", crate::base::Digest::of(&std::fs::read(&path).unwrap()))
+            format!("{:?}", Digest::of(&std::fs::read(&path).unwrap()))
         } else if kind.is_symlink() {
             format!("{:?}", std::fs::read_link(&path).unwrap())
         } else {
@@ -154,4 +156,27 @@ pub(super) fn tar_again(store: &Store, image: &Image) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     store.write_tar(&image.layers.last().unwrap().diff_id, &mut out)?;
     Ok(out)
+}
+
+pub(super) fn reference(text: &str) -> Reference {
+    Reference::parse(text).unwrap()
+}
+
+pub(super) fn named(store: &Store, name: &str, content: &str) -> Arc<Image> {
+    let tar = Tar::default().file("file", content.as_bytes()).end();
+    let spec = ImportSpec { reference: Some(reference(name)), ..ImportSpec::default() };
+    store.import(&mut &tar[..], &spec, &|_| {}).unwrap()
+}
+
+/// An image of one more layer on top of `base`.
+pub(super) fn on_top(store: &Store, base: &Image, tar: Vec<u8>) -> Arc<Image> {
+    store.register(Some(base), &mut &tar[..], &ImportSpec::default(), "", &|_| {}).unwrap()
+}
+
+pub(super) fn nobody(_: &Digest) -> Option<(String, bool)> {
+    None
+}
+
+pub(super) fn count(dir: PathBuf) -> usize {
+    std::fs::read_dir(dir).unwrap().count()
 }
