@@ -269,13 +269,6 @@ impl Cgroups {
     }
 }
 
-/// Whether the kernel killed a process in one of these groups for want of memory.
-pub fn oom_killed(dirs: &[PathBuf]) -> bool {
-    ["memory.events", "memory.oom_control"].iter().any(|name| {
-        dirs.iter().any(|dir| files::number_after(&dir.join(name), "oom_kill").unwrap_or(0) > 0)
-    })
-}
-
 /// The user's parent as a path relative to the root of a tree.
 fn parent(name: &str) -> Result<PathBuf> {
     let path = Path::new(name.trim_matches('/'));
@@ -328,7 +321,6 @@ mod tests {
             files::write(&dir.join("cgroup.procs"), &child.id().to_string()).unwrap();
         }
         assert_eq!(cgroups.pids(&id), [child.id().cast_signed()]);
-        assert!(!oom_killed(&created.dirs));
         cgroups.freeze(&id, true).unwrap();
         cgroups.freeze(&id, false).unwrap();
         cgroups.prewarm();

@@ -103,7 +103,17 @@ pub(super) fn mount_sys(launch: &Launch, root: &Root) -> Result<()> {
 fn bind_cgroup(dir: &Path, target: &OwnedFd, readonly: u64) -> io::Result<()> {
     let group = mount::clone_host_tree(dir, false)?;
     mount::attach(group.as_fd(), target.as_fd())?;
-    if readonly == 0 { Ok(()) } else { mount::set_readonly(group.as_fd(), false) }
+    match mount::set_attributes(group.as_fd(), QUIET | readonly, false) {
+        // Before Linux 5.12 it keeps what the host's mount has, but for the one that matters.
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+            if readonly == 0 {
+                Ok(())
+            } else {
+                mount::set_readonly(group.as_fd(), false)
+            }
+        }
+        result => result,
+    }
 }
 
 /// Name of the v1 hierarchy that `dir` lies in: where it is mounted below /sys/fs/cgroup.

@@ -46,7 +46,10 @@ pub(super) fn give_up(launch: &Launch, identity: &Identity) -> Result<()> {
     if identity.uid != 0 {
         caps::set(held, held, CapSet::default()).context(|| "keep the capabilities".into())?;
     }
-    if launch.seccomp {
+    if launch.seccomp && !sys::seccomp::is_supported() {
+        let id = launch.id.short();
+        crate::warn!("container {id}: the kernel has no seccomp: system calls are not filtered");
+    } else if launch.seccomp {
         sys::seccomp::install(&seccomp::filter(granted))
             .context(|| "install the system call filter".into())?;
     }
