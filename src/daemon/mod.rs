@@ -117,6 +117,9 @@ fn run(options: Options) -> Result<Never> {
     let hosts = address::names(&addresses);
     let handler = api::Api::new(engine, api::Options { cors, hosts, root, run_root });
     sys::memory::trim();
+    if let Err(error) = sys::memory::forget_code() {
+        crate::debug!("let go of the code of the start: {error}");
+    }
     notify::ready();
     notify::feed_watchdog()?;
 
