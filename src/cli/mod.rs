@@ -1,6 +1,6 @@
 //! The command line: a client of the API, nothing more.
 //!
-//! - One table of commands and flags ([`command`], [`flags`]) feeds the parser, the help, the
+//! - One table of commands and flags feeds the parser, the help, the
 //!   completions and the check of the man pages.
 //! - Results go to standard output, all else to standard error; texts and exit codes are those
 //!   that today's scripts know, whatever the spelling of the words.

@@ -138,7 +138,7 @@ pub(crate) fn remove(session: &Session, args: &Args) -> Outcome {
     })
 }
 
-/// A reference from REPOSITORY[:TAG], or from REPOSITORY and TAG as two words.
+/// A reference from `REPOSITORY[:TAG]`, or from REPOSITORY and TAG as two words.
 ///
 /// # Errors
 /// What is no reference; two tags.

@@ -189,16 +189,7 @@ fn info_block(info: &Info) -> String {
     lines.push(format!("Runtimes: {}", runtimes.join(" ")));
     lines.push(format!("Default Runtime: {}", info.default_runtime));
     lines.push("Security Options:".into());
-    for option in &info.security_options {
-        for (at, part) in option.split(',').enumerate() {
-            let (key, value) = part.split_once('=').unwrap_or(("", part));
-            match (at, key) {
-                (0, _) => lines.push(format!(" {value}")),
-                (_, "profile") => lines.push(format!("  Profile: {value}")),
-                _ => lines.push(format!("  {key}: {value}")),
-            }
-        }
-    }
+    lines.extend(info.security_options.iter().flat_map(|option| security_lines(option)));
     let memory = u64::try_from(info.mem_total).unwrap_or(0);
     lines.extend([
         format!("Kernel Version: {}", info.kernel_version),
@@ -227,6 +218,19 @@ fn info_block(info: &Info) -> String {
     lines.extend(info.registry_config.insecure_registry_cidrs.iter().map(|net| format!(" {net}")));
     lines.push(format!("Live Restore Enabled: {}", info.live_restore_enabled));
     lines.iter().map(|line| format!(" {}\n", escaped(line))).collect()
+}
+
+/// `name=seccomp,profile=builtin` on two lines.
+fn security_lines(option: &str) -> Vec<String> {
+    let parts = option.split(',').enumerate().map(|(at, part)| {
+        let (key, value) = part.split_once('=').unwrap_or(("", part));
+        match (at, key) {
+            (0, _) => format!(" {value}"),
+            (_, "profile") => format!("  Profile: {value}"),
+            _ => format!("  {key}: {value}"),
+        }
+    });
+    parts.collect()
 }
 
 /// `events`

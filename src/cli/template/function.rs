@@ -56,19 +56,9 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, String> {
             Value::Bool(!truth(&arguments[0]))
         }
         "eq" => equal(arguments)?.into(),
-        "ne" => {
+        "ne" | "lt" | "le" | "gt" | "ge" => {
             wanted(2)?;
-            Value::Bool(!equal(arguments)?)
-        }
-        "lt" | "le" | "gt" | "ge" => {
-            wanted(2)?;
-            let order = compare(&arguments[0], &arguments[1])?;
-            Value::Bool(match name {
-                "lt" => order == Ordering::Less,
-                "le" => order != Ordering::Greater,
-                "gt" => order == Ordering::Greater,
-                _ => order != Ordering::Less,
-            })
+            ordered(name, arguments)?.into()
         }
         "json" => {
             wanted(1)?;
@@ -77,13 +67,7 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, String> {
         "index" => index(arguments)?,
         "len" => {
             wanted(1)?;
-            match &arguments[0] {
-                Value::String(text) => text.len(),
-                Value::Array(list) => list.len(),
-                Value::Object(map) => map.len(),
-                value => return Err(format!("len of {}", shown(value))),
-            }
-            .into()
+            length(&arguments[0])?.into()
         }
         "slice" => {
             let from = if arguments.len() > 1 { number(1)? } else { 0 };
@@ -116,6 +100,29 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, String> {
         },
         "truncate" => text(0)?.chars().take(number(1)?).collect::<String>().into(),
         _ => return Err("no such function".into()),
+    })
+}
+
+fn length(value: &Value) -> Result<usize, String> {
+    match value {
+        Value::String(text) => Ok(text.len()),
+        Value::Array(list) => Ok(list.len()),
+        Value::Object(map) => Ok(map.len()),
+        value => Err(format!("len of {}", shown(value))),
+    }
+}
+
+/// A comparison of two values.
+fn ordered(name: &str, arguments: &[Value]) -> Result<bool, String> {
+    if name == "ne" {
+        return equal(arguments).map(|equal| !equal);
+    }
+    let order = compare(&arguments[0], &arguments[1])?;
+    Ok(match name {
+        "lt" => order == Ordering::Less,
+        "le" => order != Ordering::Greater,
+        "gt" => order == Ordering::Greater,
+        _ => order != Ordering::Less,
     })
 }
 

@@ -7,6 +7,7 @@
 
 mod eval;
 mod function;
+mod lex;
 mod parse;
 
 use serde_json::Value;

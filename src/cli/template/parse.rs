@@ -1,6 +1,7 @@
 //! From text to nodes.
 
 use super::function;
+use super::lex::Token;
 
 /// A piece of a template.
 #[derive(Debug)]
@@ -62,24 +63,9 @@ enum Stop {
     Else(Vec<Token>),
 }
 
-#[derive(Debug, Clone, PartialEq)]
-enum Token {
-    /// `.A.B`, or `.` alone; true when it sticks to what is before it
-    Field(Vec<String>, bool),
-    Variable(String),
-    Word(String),
-    Literal(serde_json::Value),
-    Open,
-    Close,
-    Bar,
-    Comma,
-    Declare,
-    Assign,
-}
-
-struct Parser<'a> {
+pub(super) struct Parser<'a> {
     text: &'a str,
-    rest: &'a str,
+    pub(super) rest: &'a str,
     variables: Vec<String>,
     loops: usize,
     depth: usize,
@@ -89,7 +75,7 @@ struct Parser<'a> {
 const MAX_DEPTH: usize = 100;
 
 impl<'a> Parser<'a> {
-    fn error(&self, what: impl std::fmt::Display) -> String {
+    pub(super) fn error(&self, what: impl std::fmt::Display) -> String {
         format!(":{}: {what}", self.position().0)
     }
 
@@ -262,59 +248,29 @@ impl<'a> Parser<'a> {
         let mut commands = vec![Command::new()];
         while let Some((token, rest)) = tokens.split_first() {
             let command = commands.last_mut().expect("there is a first one");
-            let operand = match token {
+            match token {
                 Token::Close => break,
+                Token::Bar if command.is_empty() => {
+                    return Err(self.error("missing value for command"));
+                }
                 Token::Bar => {
-                    if command.is_empty() {
-                        return Err(self.error("missing value for command"));
-                    }
                     commands.push(Command::new());
                     *tokens = rest;
-                    continue;
                 }
                 Token::Field(names, true) => {
-                    let more = names.iter().cloned();
-                    match command.last_mut() {
-                        Some(Operand::Variable(_, fields) | Operand::Group(_, fields)) => {
-                            fields.extend(more);
-                        }
-                        _ => return Err(self.error("unexpected <.> in operand")),
-                    }
+                    let (Some(Operand::Variable(_, fields)) | Some(Operand::Group(_, fields))) =
+                        command.last_mut()
+                    else {
+                        return Err(self.error("unexpected <.> in operand"));
+                    };
+                    fields.extend(names.iter().cloned());
                     *tokens = rest;
-                    continue;
                 }
-                Token::Field(names, false) => Operand::Field(names.clone()),
-                Token::Variable(name) => {
-                    self.known(name)?;
-                    Operand::Variable(name.clone(), Vec::new())
+                _ => {
+                    let operand = self.operand(tokens, at)?;
+                    command.push(operand);
                 }
-                Token::Literal(value) => Operand::Literal(value.clone()),
-                Token::Word(word) => match function::known(word) {
-                    Some(name) => Operand::Function(name),
-                    None => return Err(self.error(format!("function {word:?} not defined"))),
-                },
-                Token::Open => {
-                    let mut inner = rest;
-                    let commands_inside = self.commands(&mut inner, at)?;
-                    let Some((Token::Close, after)) = inner.split_first() else {
-                        return Err(self.error("unclosed left paren"));
-                    };
-                    let pipe = Pipe {
-                        variables: Vec::new(),
-                        declares: false,
-                        commands: commands_inside,
-                        at,
-                    };
-                    command.push(Operand::Group(pipe, Vec::new()));
-                    *tokens = after;
-                    continue;
-                }
-                Token::Comma | Token::Declare | Token::Assign => {
-                    return Err(self.error("unexpected token in operand"));
-                }
-            };
-            command.push(operand);
-            *tokens = rest;
+            }
         }
         self.depth -= 1;
         if commands.last().is_some_and(Vec::is_empty) {
@@ -323,133 +279,35 @@ impl<'a> Parser<'a> {
         Ok(commands)
     }
 
-    /// The tokens of an action, to its `}}`.
-    fn action(&mut self) -> Result<Vec<Token>, String> {
-        if self.rest.trim_start().starts_with("/*") {
-            let end = self.rest.find("*/").ok_or_else(|| self.error("unclosed comment"))?;
-            self.rest = &self.rest[end + 2..];
-        }
-        let mut tokens = Vec::new();
-        loop {
-            let blank = self.rest.len();
-            self.rest = self.rest.trim_start();
-            let sticks = blank == self.rest.len()
-                && matches!(tokens.last(), Some(Token::Variable(_) | Token::Close));
-            if blank != self.rest.len() && self.rest.starts_with("-}}") {
-                self.rest = self.rest[3..].trim_start();
-                return Ok(tokens);
+    /// One operand; there is a first token.
+    fn operand(&mut self, tokens: &mut &[Token], at: (usize, usize)) -> Result<Operand, String> {
+        let (token, mut rest) = tokens.split_first().expect("there is a first token");
+        let operand = match token {
+            Token::Field(names, _) => Operand::Field(names.clone()),
+            Token::Variable(name) => {
+                self.known(name)?;
+                Operand::Variable(name.clone(), Vec::new())
             }
-            if let Some(rest) = self.rest.strip_prefix("}}") {
-                self.rest = rest;
-                return Ok(tokens);
+            Token::Literal(value) => Operand::Literal(value.clone()),
+            Token::Word(word) => match function::known(word) {
+                Some(name) => Operand::Function(name),
+                None => return Err(self.error(format!("function {word:?} not defined"))),
+            },
+            Token::Open => {
+                let commands = self.commands(&mut rest, at)?;
+                let Some((Token::Close, after)) = rest.split_first() else {
+                    return Err(self.error("unclosed left paren"));
+                };
+                rest = after;
+                let pipe = Pipe { variables: Vec::new(), declares: false, commands, at };
+                Operand::Group(pipe, Vec::new())
             }
-            let token = self.token(sticks)?;
-            tokens.push(token);
-        }
-    }
-
-    fn token(&mut self, sticks: bool) -> Result<Token, String> {
-        let Some(first) = self.rest.chars().next() else {
-            return Err(self.error("unclosed action"));
+            Token::Close | Token::Bar | Token::Comma | Token::Declare | Token::Assign => {
+                return Err(self.error("unexpected token in operand"));
+            }
         };
-        let simple = [
-            (":=", Token::Declare),
-            ("=", Token::Assign),
-            ("|", Token::Bar),
-            ("(", Token::Open),
-            (")", Token::Close),
-            (",", Token::Comma),
-        ];
-        for (text, token) in simple {
-            if let Some(rest) = self.rest.strip_prefix(text) {
-                self.rest = rest;
-                return Ok(token);
-            }
-        }
-        match first {
-            '.' if !self.rest[1..].starts_with(|c: char| c.is_ascii_digit()) => self.field(sticks),
-            '$' => {
-                self.rest = &self.rest[1..];
-                Ok(Token::Variable(self.word()))
-            }
-            '"' | '`' | '\'' => self.quoted(first),
-            c if c.is_ascii_digit() || "+-.".contains(c) => self.number(),
-            c if c.is_alphabetic() || c == '_' => Ok(match self.word().as_str() {
-                "true" => Token::Literal(true.into()),
-                "false" => Token::Literal(false.into()),
-                "nil" => Token::Literal(serde_json::Value::Null),
-                word => Token::Word(word.to_owned()),
-            }),
-            c => Err(self.error(format!("unexpected {c:?} in operand"))),
-        }
-    }
-
-    fn word(&mut self) -> String {
-        let end = self.rest.find(|c: char| !c.is_alphanumeric() && c != '_');
-        let (word, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
-        self.rest = rest;
-        word.to_owned()
-    }
-
-    fn field(&mut self, sticks: bool) -> Result<Token, String> {
-        let mut names = Vec::new();
-        while let Some(rest) = self.rest.strip_prefix('.') {
-            self.rest = rest;
-            let name = self.word();
-            if name.is_empty() {
-                if names.is_empty() && !self.rest.starts_with('.') {
-                    break;
-                }
-                return Err(self.error("unexpected <.> in operand"));
-            }
-            names.push(name);
-        }
-        Ok(Token::Field(names, sticks))
-    }
-
-    fn quoted(&mut self, quote: char) -> Result<Token, String> {
-        let mut value = String::new();
-        let mut chars = self.rest[1..].chars();
-        loop {
-            match chars.next() {
-                None | Some('\n') if quote != '`' => {
-                    return Err(self.error("unterminated quoted string"));
-                }
-                None => return Err(self.error("unterminated raw quoted string")),
-                Some(c) if c == quote => break,
-                Some('\\') if quote != '`' => value.push(match chars.next() {
-                    Some('n') => '\n',
-                    Some('t') => '\t',
-                    Some('r') => '\r',
-                    Some('0') => '\0',
-                    Some(c @ ('\\' | '"' | '\'')) => c,
-                    _ => return Err(self.error("invalid escape in quoted string")),
-                }),
-                Some(c) => value.push(c),
-            }
-        }
-        self.rest = chars.as_str();
-        if quote == '\'' {
-            let mut one = value.chars();
-            return match (one.next(), one.next()) {
-                (Some(c), None) => Ok(Token::Literal(u32::from(c).into())),
-                _ => Err(self.error("malformed character constant")),
-            };
-        }
-        Ok(Token::Literal(value.into()))
-    }
-
-    fn number(&mut self) -> Result<Token, String> {
-        let word = |c: char| c.is_alphanumeric() || "+-._".contains(c);
-        let (text, rest) =
-            self.rest.split_at(self.rest.find(|c| !word(c)).unwrap_or(self.rest.len()));
-        let value = match (super::super::value::integer(text), text.parse::<f64>()) {
-            (Ok(whole), _) => whole.into(),
-            (Err(_), Ok(number)) if number.is_finite() => number.into(),
-            _ => return Err(self.error(format!("bad number syntax: {text:?}"))),
-        };
-        self.rest = rest;
-        Ok(Token::Literal(value))
+        *tokens = rest;
+        Ok(operand)
     }
 }
 
