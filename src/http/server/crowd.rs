@@ -17,6 +17,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// So many connections leave holes in the heap that are worth giving back when all have gone.
 const MANY: usize = 32;
 
+/// How long after the last connection its like have ended as well.
+const FAREWELL: Duration = Duration::from_millis(200);
+
 /// The connections of one listener.
 pub(super) struct Crowd {
     limit: usize,
@@ -102,10 +105,13 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut members = self.0.members.lock();
         members.open -= 1;
-        let peak = if members.open == 0 { std::mem::take(&mut members.peak) } else { 0 };
+        // One seat is that of the accept loop, which takes it before it waits.
+        let peak = if members.open <= 1 { std::mem::take(&mut members.peak) } else { 0 };
         drop(members);
         self.0.changed.notify_one();
         if peak >= MANY {
+            // The threads of the others are on their way out, with memory of theirs.
+            std::thread::sleep(FAREWELL);
             sys::memory::trim();
         }
     }
