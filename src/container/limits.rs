@@ -165,7 +165,7 @@ mod tests {
         let check = |change: &dyn Fn(&mut HostConfig), expected: Option<&str>| {
             let mut host = HostConfig::default();
             change(&mut host);
-            let found = super::check(&host, 2).err().map(|error| error.to_string());
+            let found = check(&host, 2).err().map(|error| error.to_string());
             assert_eq!(found.as_deref(), expected);
         };
         check(&|h| h.memory = 524_287, Some("Minimum memory limit allowed is 512KB"));

@@ -127,8 +127,8 @@ pub fn load_device_program(code: &[Instruction]) -> io::Result<OwnedFd> {
 pub fn attach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
     let dir = std::fs::File::open(format!("/proc/self/fd/{}", cgroup.as_raw_fd()))?;
     let attr = Attach {
-        target_fd: dir.as_raw_fd().cast_unsigned(),
-        attach_bpf_fd: program.as_raw_fd().cast_unsigned(),
+        target_fd: dir.as_raw_fd() as u32,
+        attach_bpf_fd: program.as_raw_fd() as u32,
         attach_type: ATTACH_CGROUP_DEVICE,
         attach_flags: ALLOW_MULTI,
     };

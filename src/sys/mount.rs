@@ -198,7 +198,7 @@ impl FsContext {
 /// Those of open_tree(2); ENOSYS before Linux 5.2.
 pub fn clone_tree(dir: BorrowedFd<'_>, path: &Path, recursive: bool) -> io::Result<OwnedFd> {
     let path = c_path(path)?;
-    let mut flags = OPEN_TREE_CLONE | (libc::O_CLOEXEC | libc::AT_EMPTY_PATH).cast_unsigned();
+    let mut flags = OPEN_TREE_CLONE | (libc::O_CLOEXEC | libc::AT_EMPTY_PATH) as u32;
     if recursive {
         flags |= AT_RECURSIVE;
     }
@@ -244,7 +244,7 @@ pub fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
 /// ENOSYS when the kernel is too old; those of mount_setattr(2).
 pub fn set_attributes(mount: BorrowedFd<'_>, attributes: u64, recursive: bool) -> io::Result<()> {
     let set = MountAttr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
-    let mut flags = libc::AT_EMPTY_PATH.cast_unsigned();
+    let mut flags = libc::AT_EMPTY_PATH as u32;
     if recursive {
         flags |= AT_RECURSIVE;
     }

@@ -49,16 +49,16 @@ pub struct Clone<'a> {
 /// # Errors
 /// Those of clone3(2), or of clone(2) where clone3 is missing or forbidden.
 pub fn clone_process(how: Clone<'_>, child: impl FnOnce() -> Infallible) -> io::Result<i32> {
-    let mut flags = u64::from(how.namespaces.cast_unsigned());
+    let mut flags = u64::from(how.namespaces as u32);
     let mut exit_signal = libc::SIGCHLD;
     if how.sibling {
-        flags |= u64::from(libc::CLONE_PARENT.cast_unsigned());
+        flags |= u64::from(libc::CLONE_PARENT as u32);
         exit_signal = 0;
     }
     let mut args = CloneArgs { flags, exit_signal: exit_signal as u64, ..CloneArgs::default() };
     if let Some(cgroup) = how.cgroup {
         args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
+        args.cgroup = u64::from(cgroup.as_raw_fd() as u32);
     }
     // SAFETY: `args` is a struct clone_args of the size given. Without CLONE_VM the child has a
     // copy of our memory and continues on its copy of this stack, as after fork(2); the process
@@ -126,7 +126,7 @@ pub fn new_session() -> io::Result<()> {
 /// Sets the file mode creation mask and gives the old one. umask(2).
 pub fn umask(mask: u32) -> u32 {
     // SAFETY: umask takes an integer and cannot fail.
-    u32::from(unsafe { libc::umask(mask as libc::mode_t) })
+    unsafe { libc::umask(mask as libc::mode_t) }
 }
 
 /// Whether others may look into the process (ptrace, /proc/PID/fd, core dumps); exec turns it
@@ -247,8 +247,7 @@ pub fn set_resource_limit(resource: u32, soft: Option<u64>, hard: Option<u64>) -
 /// Descriptors that an owner still holds are closed too: such owners must be forgotten, or the
 /// process must end in exec or exit without dropping them.
 pub fn close_all_but(keep: &[RawFd]) {
-    let mut keep: Vec<u32> =
-        keep.iter().map(|fd| fd.cast_unsigned()).filter(|fd| *fd >= 3).collect();
+    let mut keep: Vec<u32> = keep.iter().map(|fd| *fd as u32).filter(|fd| *fd >= 3).collect();
     keep.sort_unstable();
     let mut first = 3;
     for kept in keep {
@@ -272,7 +271,7 @@ fn close_between(first: u32, last: u32) {
         entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse::<i32>().ok()).collect()
     });
     for fd in listed.unwrap_or_else(|_| (3..1024).collect::<Vec<i32>>()) {
-        if (first..=last).contains(&fd.cast_unsigned()) {
+        if (first..=last).contains(&(fd as u32)) {
             // SAFETY: close takes an integer; the contract of the caller covers owners.
             unsafe { libc::close(fd) };
         }

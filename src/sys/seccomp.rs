@@ -49,6 +49,7 @@ pub fn is_supported() -> bool {
 
 /// Some numbers of system calls on this machine, to test tables against.
 #[cfg(test)]
+#[allow(clippy::unnecessary_cast)] // c_long has 32 bits on arm
 pub const KNOWN_NUMBERS: &[(&str, i64)] = &[
     ("read", libc::SYS_read as i64),
     ("openat", libc::SYS_openat as i64),

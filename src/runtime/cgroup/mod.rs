@@ -320,7 +320,7 @@ mod tests {
         for dir in &created.dirs {
             files::write(&dir.join("cgroup.procs"), &child.id().to_string()).unwrap();
         }
-        assert_eq!(cgroups.pids(&id), [child.id().cast_signed()]);
+        assert_eq!(cgroups.pids(&id), [i32::try_from(child.id()).unwrap()]);
         cgroups.freeze(&id, true).unwrap();
         cgroups.freeze(&id, false).unwrap();
         cgroups.prewarm();

@@ -59,12 +59,12 @@ type Open<'a> = &'a dyn Fn(&str) -> io::Result<Option<Box<dyn BufRead>>>;
 enum Number {
     Valid(u32),
     OutOfRange,
-    NotANumber,
+    Text,
 }
 
 fn number(text: &str) -> Number {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Number::NotANumber;
+        return Number::Text;
     }
     let value = text.parse::<u64>().ok().filter(|n| *n <= MAX_NUMBER);
     value.and_then(|n| u32::try_from(n).ok()).map_or(Number::OutOfRange, Number::Valid)
@@ -82,8 +82,8 @@ fn resolve_in(user: &str, extra: &[String], open: Open<'_>) -> Result<Identity> 
     let wanted = match number(name) {
         Number::Valid(uid) => Some(uid),
         Number::OutOfRange => return Err(out_of_range(name)),
-        Number::NotANumber if name.is_empty() => Some(0),
-        Number::NotANumber => None,
+        Number::Text if name.is_empty() => Some(0),
+        Number::Text => None,
     };
     let found = find(open, "/etc/passwd", |fields: &[&str]| {
         let [entry, _, uid, gid, _, home, ..] = fields else { return None };
@@ -132,7 +132,7 @@ fn group_number(open: Open<'_>, text: &str) -> Result<u32> {
     match number(text) {
         Number::Valid(gid) => return Ok(gid),
         Number::OutOfRange => return Err(out_of_range(text)),
-        Number::NotANumber => {}
+        Number::Text => {}
     }
     let found = find(open, "/etc/group", |fields: &[&str]| match fields {
         [name, _, gid, ..] if *name == text => match number(gid) {

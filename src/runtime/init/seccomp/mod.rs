@@ -311,7 +311,7 @@ mod tests {
     fn verdict(code: &[Instruction], machine: Machine, number: u32, argument: u32) -> Answer {
         match run(code, machine.audit_arch(), number, argument).0 {
             RETURN_ALLOW => Answer::Allow,
-            value => Answer::Errno((value ^ RETURN_ERRNO) as u16),
+            value => Answer::Errno(u16::try_from(value ^ RETURN_ERRNO).unwrap()),
         }
     }
 
