@@ -3,6 +3,7 @@
 use std::io;
 
 use super::check;
+use super::process::prctl;
 
 /// Capabilities by number, as a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,23 +77,6 @@ pub fn set(permitted: CapSet, effective: CapSet, inheritable: CapSet) -> io::Res
     check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }).map(drop)
 }
 
-/// Whether capability `number` is in the bounding set; `None` when the kernel does not know it.
-/// PR_CAPBSET_READ(2const).
-pub fn bounding_has(number: u8) -> Option<bool> {
-    // SAFETY: this prctl takes integers only.
-    match unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(number), 0, 0, 0) } {
-        0 => Some(false),
-        1 => Some(true),
-        _ => None,
-    }
-}
-
-/// The bounding set.
-pub fn bounding() -> CapSet {
-    let known = (0..64).map_while(|n| bounding_has(n).map(|has| (n, has)));
-    CapSet(known.filter(|(_, has)| *has).fold(0, |set, (n, _)| set | 1 << n))
-}
-
 /// Drops from the bounding set all that is not in `keep`. PR_CAPBSET_DROP(2const).
 ///
 /// # Errors
@@ -102,11 +86,8 @@ pub fn limit_bounding(keep: CapSet) -> io::Result<()> {
         if keep.has(number) {
             continue;
         }
-        // SAFETY: this prctl takes integers only.
-        let result =
-            unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(number), 0, 0, 0) };
-        match check(result) {
-            Ok(_) => {}
+        match prctl(libc::PR_CAPBSET_DROP, number.into()) {
+            Ok(()) => {}
             // Beyond the last capability that this kernel knows.
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => break,
             Err(error) => return Err(error),
@@ -115,22 +96,10 @@ pub fn limit_bounding(keep: CapSet) -> io::Result<()> {
     Ok(())
 }
 
-/// Empties the ambient set. PR_CAP_AMBIENT(2const).
-///
-/// # Errors
-/// Those of prctl(2).
-pub fn clear_ambient() -> io::Result<()> {
-    // SAFETY: this prctl takes integers only.
-    check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) })
-        .map(drop)
-}
-
 /// Whether the permitted set survives a change from root to another user. PR_SET_KEEPCAPS(2const).
 ///
 /// # Errors
 /// EPERM when the securebits forbid it.
 pub fn keep_over_setuid(keep: bool) -> io::Result<()> {
-    // SAFETY: this prctl takes integers only.
-    check(unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, libc::c_ulong::from(keep), 0, 0, 0) })
-        .map(drop)
+    prctl(libc::PR_SET_KEEPCAPS, keep.into())
 }

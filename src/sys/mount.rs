@@ -11,20 +11,6 @@ use std::path::Path;
 use super::check;
 use super::fs::c_path;
 
-/// Flags of [`mount`], as mount(2) names them without `MS_`.
-pub mod flags {
-    /// Follow the rest of the arguments to a bind mount.
-    pub const BIND: libc::c_ulong = libc::MS_BIND;
-    /// Change an existing mount.
-    pub const REMOUNT: libc::c_ulong = libc::MS_REMOUNT;
-    /// The mount and all below it.
-    pub const REC: libc::c_ulong = libc::MS_REC;
-    /// Neither sends nor receives mount events.
-    pub const PRIVATE: libc::c_ulong = libc::MS_PRIVATE;
-    /// Nothing can be written through it.
-    pub const RDONLY: libc::c_ulong = libc::MS_RDONLY;
-}
-
 /// Attributes of a mount for [`FsContext::mount`] and [`set_attributes`], as in mount_setattr(2).
 pub mod attr {
     /// Nothing can be written through it.
@@ -198,7 +184,7 @@ impl FsContext {
 /// Those of open_tree(2); ENOSYS before Linux 5.2.
 pub fn clone_tree(dir: BorrowedFd<'_>, path: &Path, recursive: bool) -> io::Result<OwnedFd> {
     let path = c_path(path)?;
-    let mut flags = OPEN_TREE_CLONE | (libc::O_CLOEXEC | libc::AT_EMPTY_PATH) as u32;
+    let mut flags = OPEN_TREE_CLONE | (libc::O_CLOEXEC | libc::AT_EMPTY_PATH) as libc::c_uint;
     if recursive {
         flags |= AT_RECURSIVE;
     }
@@ -244,7 +230,11 @@ pub fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
 /// ENOSYS when the kernel is too old; those of mount_setattr(2).
 pub fn set_attributes(mount: BorrowedFd<'_>, attributes: u64, recursive: bool) -> io::Result<()> {
     let set = MountAttr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
-    let mut flags = libc::AT_EMPTY_PATH as u32;
+    change(mount, &set, recursive)
+}
+
+fn change(mount: BorrowedFd<'_>, set: &MountAttr, recursive: bool) -> io::Result<()> {
+    let mut flags = libc::AT_EMPTY_PATH as libc::c_uint;
     if recursive {
         flags |= AT_RECURSIVE;
     }
@@ -256,7 +246,7 @@ pub fn set_attributes(mount: BorrowedFd<'_>, attributes: u64, recursive: bool) -
             mount.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const set,
+            std::ptr::from_ref(set),
             size_of::<MountAttr>(),
         )
     };
@@ -291,7 +281,7 @@ pub fn set_readonly(mount: BorrowedFd<'_>, recursive: bool) -> io::Result<()> {
     .map(|(_, flag)| *flag)
     .sum();
     let target = format!("/proc/self/fd/{}", mount.as_raw_fd());
-    let change = flags::BIND | flags::REMOUNT | flags::RDONLY;
+    let change = libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY;
     self::mount(Path::new("none"), Path::new(&target), "", change | kept, "")
 }
 
@@ -300,12 +290,12 @@ pub fn set_readonly(mount: BorrowedFd<'_>, recursive: bool) -> io::Result<()> {
 /// # Errors
 /// Those of mount(2).
 pub fn set_propagation(target: &Path, kind: Propagation, recursive: bool) -> io::Result<()> {
-    let rec = if recursive { flags::REC } else { 0 };
+    let rec = if recursive { libc::MS_REC } else { 0 };
     mount(Path::new("none"), target, "", kind.flag() | rec, "")
 }
 
-/// The same for a mount by its descriptor, attached or not: mount_setattr(2), Linux 5.12; before
-/// that the mount must be attached.
+/// The same for the *attached* mount behind `mount`. mount_setattr(2), or mount(2) before Linux
+/// 5.12.
 ///
 /// # Errors
 /// Those of mount_setattr(2) or mount(2).
@@ -314,8 +304,16 @@ pub fn set_propagation_of(
     kind: Propagation,
     recursive: bool,
 ) -> io::Result<()> {
-    let target = format!("/proc/self/fd/{}", mount.as_raw_fd());
-    set_propagation(Path::new(&target), kind, recursive)
+    #[allow(clippy::useless_conversion)] // 32 bits on some machines
+    let propagation = u64::from(kind.flag());
+    let set = MountAttr { attr_set: 0, attr_clr: 0, propagation, userns_fd: 0 };
+    match change(mount, &set, recursive) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
+            let target = format!("/proc/self/fd/{}", mount.as_raw_fd());
+            set_propagation(Path::new(&target), kind, recursive)
+        }
+        result => result,
+    }
 }
 
 /// Makes the working directory the root of the mount namespace and detaches the old root with

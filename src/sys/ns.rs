@@ -103,7 +103,7 @@ pub fn loopback_up() -> io::Result<()> {
     // SAFETY: ifreq is plain bytes and integers, for which zero is valid.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
-        *to = *from as libc::c_char;
+        *to = *from as _;
     }
     // The flags of a loopback in a new namespace are known: setting them needs no reading first.
     #[allow(clippy::cast_possible_truncation)] // both flags are among the low 16 bits

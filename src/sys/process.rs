@@ -123,10 +123,12 @@ pub fn new_session() -> io::Result<()> {
     check(unsafe { libc::setsid() }).map(drop)
 }
 
-/// Sets the file mode creation mask and gives the old one. umask(2).
-pub fn umask(mask: u32) -> u32 {
-    // SAFETY: umask takes an integer and cannot fail.
-    unsafe { libc::umask(mask as libc::mode_t) }
+/// An operation on the process with one argument; the kernel wants the others to be zero, as
+/// whole words. prctl(2).
+pub(super) fn prctl(operation: libc::c_int, argument: libc::c_ulong) -> io::Result<()> {
+    let zero: libc::c_ulong = 0;
+    // SAFETY: our callers' operations take integers only and touch no memory of ours.
+    check(unsafe { libc::prctl(operation, argument, zero, zero, zero) }).map(drop)
 }
 
 /// Whether others may look into the process (ptrace, /proc/PID/fd, core dumps); exec turns it
@@ -135,9 +137,7 @@ pub fn umask(mask: u32) -> u32 {
 /// # Errors
 /// Those of prctl(2).
 pub fn set_dumpable(dumpable: bool) -> io::Result<()> {
-    // SAFETY: this prctl takes integers only.
-    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, libc::c_ulong::from(dumpable), 0, 0, 0) })
-        .map(drop)
+    prctl(libc::PR_SET_DUMPABLE, dumpable.into())
 }
 
 /// From now on exec grants nothing: set-user-id bits and file capabilities are ignored, for ever.
@@ -146,8 +146,7 @@ pub fn set_dumpable(dumpable: bool) -> io::Result<()> {
 /// # Errors
 /// Those of prctl(2).
 pub fn set_no_new_privileges() -> io::Result<()> {
-    // SAFETY: this prctl takes integers only.
-    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1 as libc::c_ulong, 0, 0, 0) }).map(drop)
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1)
 }
 
 // The C library's own functions would change every thread that it believes to exist, by signals;

@@ -49,19 +49,18 @@ pub fn is_supported() -> bool {
 
 /// Some numbers of system calls on this machine, to test tables against.
 #[cfg(test)]
-#[allow(clippy::unnecessary_cast)] // c_long has 32 bits on arm
-pub const KNOWN_NUMBERS: &[(&str, i64)] = &[
-    ("read", libc::SYS_read as i64),
-    ("openat", libc::SYS_openat as i64),
-    ("clone", libc::SYS_clone as i64),
-    ("socket", libc::SYS_socket as i64),
-    ("personality", libc::SYS_personality as i64),
-    ("unshare", libc::SYS_unshare as i64),
-    ("keyctl", libc::SYS_keyctl as i64),
-    ("execve", libc::SYS_execve as i64),
-    ("ptrace", libc::SYS_ptrace as i64),
-    ("statx", libc::SYS_statx as i64),
-    ("seccomp", libc::SYS_seccomp as i64),
-    ("getrandom", libc::SYS_getrandom as i64),
-    ("mseal", libc::SYS_mseal as i64),
+pub const KNOWN_NUMBERS: &[(&str, libc::c_long)] = &[
+    ("read", libc::SYS_read),
+    ("openat", libc::SYS_openat),
+    ("clone", libc::SYS_clone),
+    ("socket", libc::SYS_socket),
+    ("personality", libc::SYS_personality),
+    ("unshare", libc::SYS_unshare),
+    ("keyctl", libc::SYS_keyctl),
+    ("execve", libc::SYS_execve),
+    ("ptrace", libc::SYS_ptrace),
+    ("statx", libc::SYS_statx),
+    ("seccomp", libc::SYS_seccomp),
+    ("getrandom", libc::SYS_getrandom),
+    ("mseal", libc::SYS_mseal),
 ];

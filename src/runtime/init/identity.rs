@@ -57,7 +57,7 @@ type Open<'a> = &'a dyn Fn(&str) -> io::Result<Option<Box<dyn BufRead>>>;
 
 /// A number where the text is all digits.
 enum Number {
-    Valid(u32),
+    Of(u32),
     OutOfRange,
     Text,
 }
@@ -67,7 +67,7 @@ fn number(text: &str) -> Number {
         return Number::Text;
     }
     let value = text.parse::<u64>().ok().filter(|n| *n <= MAX_NUMBER);
-    value.and_then(|n| u32::try_from(n).ok()).map_or(Number::OutOfRange, Number::Valid)
+    value.and_then(|n| u32::try_from(n).ok()).map_or(Number::OutOfRange, Number::Of)
 }
 
 fn out_of_range(text: &str) -> Error {
@@ -80,14 +80,14 @@ fn resolve_in(user: &str, extra: &[String], open: Open<'_>) -> Result<Identity> 
     let mut user_name = None;
     // A number is a user id, also where a user is called like that.
     let wanted = match number(name) {
-        Number::Valid(uid) => Some(uid),
+        Number::Of(uid) => Some(uid),
         Number::OutOfRange => return Err(out_of_range(name)),
         Number::Text if name.is_empty() => Some(0),
         Number::Text => None,
     };
     let found = find(open, "/etc/passwd", |fields: &[&str]| {
         let [entry, _, uid, gid, _, home, ..] = fields else { return None };
-        let (Number::Valid(uid), Number::Valid(gid)) = (number(uid), number(gid)) else {
+        let (Number::Of(uid), Number::Of(gid)) = (number(uid), number(gid)) else {
             return None;
         };
         let matches = wanted.map_or(*entry == name, |wanted| uid == wanted);
@@ -130,13 +130,13 @@ fn resolve_in(user: &str, extra: &[String], open: Open<'_>) -> Result<Identity> 
 /// Number of the group that `text` names.
 fn group_number(open: Open<'_>, text: &str) -> Result<u32> {
     match number(text) {
-        Number::Valid(gid) => return Ok(gid),
+        Number::Of(gid) => return Ok(gid),
         Number::OutOfRange => return Err(out_of_range(text)),
         Number::Text => {}
     }
     let found = find(open, "/etc/group", |fields: &[&str]| match fields {
         [name, _, gid, ..] if *name == text => match number(gid) {
-            Number::Valid(gid) => Some(gid),
+            Number::Of(gid) => Some(gid),
             _ => None,
         },
         _ => None,
@@ -153,7 +153,7 @@ fn memberships(open: Open<'_>, user: &str) -> Result<Vec<u32>> {
     find(open, "/etc/group", |fields: &[&str]| -> Option<()> {
         if let [_, _, gid, members, ..] = fields {
             if members.split(',').any(|member| member == user) {
-                if let Number::Valid(gid) = number(gid) {
+                if let Number::Of(gid) = number(gid) {
                     groups.push(gid);
                 }
             }

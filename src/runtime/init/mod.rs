@@ -45,7 +45,7 @@ use crate::base::{Context, Error, Kind, Result};
 use crate::sys::mount::{self, Propagation};
 use crate::sys::ns::{self, NsKind};
 use crate::sys::process::{self, Clone};
-use crate::sys::{fs, node, socket};
+use crate::sys::{self, fs, node, socket};
 
 pub use self::sysctls::check as check_sysctl;
 
@@ -178,7 +178,7 @@ fn first_stage(
 ) -> Result<Infallible> {
     let stderr = let_go_of_monitor(stdio, channel)?;
     process::set_dumpable(false).context(|| "hide init from others".into())?;
-    process::umask(0);
+    sys::host::set_umask(0);
     let host_proc = node::find_on_host(Path::new("/proc")).context(|| "open /proc".into())?;
     let cgroups = cgroups::open(launch)?;
     join_namespaces(launch)?;
@@ -306,7 +306,7 @@ impl Init<'_> {
         if launch.namespaces.cgroup == Namespace::New && !launch.cgroup_dirs.is_empty() {
             ns::unshare(NsKind::Cgroup).context(|| "make a cgroup namespace".into())?;
         }
-        process::umask(0o022);
+        sys::host::set_umask(0o022);
         process::reset_signals();
         process::new_session().context(|| "begin a session".into())?;
         self.streams.give_to(&self.identity)?;
@@ -420,7 +420,7 @@ impl<'a> WorkingDirectory<'a> {
     /// Finds it; makes it when it is missing.
     fn ensure(root: &Root, path: &'a str) -> Result<WorkingDirectory<'a>> {
         let path = if path.is_empty() { "/" } else { path };
-        process::umask(0o022);
+        sys::host::set_umask(0o022);
         let fd = root.ensure(Path::new(path), Make::Dir);
         let fd = fd.context(|| format!("make working directory {path}"))?;
         Ok(WorkingDirectory { fd, path })

@@ -132,6 +132,7 @@ pub(super) fn mount_extra(launch: &Launch, root: &Root, sources: Sources) -> Res
         let path = PathBuf::from(format!("/etc/{name}"));
         root.ensure(&path, Make::File)
             .and_then(|target| mount::attach(source.as_fd(), target.as_fd()))
+            .and_then(|()| mount::set_propagation_of(source.as_fd(), Propagation::Private, false))
             .context(|| format!("mount {}", path.display()))?;
     }
     for (mount, source) in launch.mounts.iter().zip(&sources.binds) {

@@ -406,7 +406,8 @@ mod tests {
     #[test]
     fn numbers_are_those_of_this_machine() {
         for (name, expected) in crate::sys::seccomp::KNOWN_NUMBERS {
-            assert_eq!(number(MACHINES[0], name).map(i64::from), Some(*expected), "{name}");
+            let found = number(MACHINES[0], name).unwrap().to_string();
+            assert_eq!(found, expected.to_string(), "{name}");
         }
     }
 }
