@@ -54,6 +54,16 @@ fn flag_words(command: &Command) -> String {
     words.join(" ")
 }
 
+/// `-H|--host`: flags whose value is the next word, as a pattern of the shell.
+fn with_value(command: &Command) -> String {
+    let mut words = Vec::new();
+    for flag in command.all_flags().filter(|flag| !flag.is_switch()) {
+        words.push(format!("--{}", flag.long));
+        words.extend(flag.short.map(|short| format!("-{short}")));
+    }
+    words.join("|")
+}
+
 const CONTAINERS: &str = "$(skiff ps -a --format '{{.Names}}' 2>/dev/null)";
 const IMAGES: &str = "$(skiff images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null)";
 
@@ -86,9 +96,10 @@ fn bash() -> String {
     format!(
         "# Completion of skiff for bash.\n\
          _skiff() {{\n\
-         \x20   local cur=\"${{COMP_WORDS[COMP_CWORD]}}\" command= flags= words= word\n\
+         \x20   local cur=\"${{COMP_WORDS[COMP_CWORD]}}\" command= flags= words= word skip=\n\
          \x20   for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n\
-         \x20       case \"$word\" in -*) continue ;; esac\n\
+         \x20       case \"$command$skip\" in skip) skip= ; continue ;; esac\n\
+         \x20       case \"$word\" in {}) skip=skip; continue ;; -*) continue ;; esac\n\
          \x20       case \"$command\" in\n\
          \x20           '') command=\"$word\" ;;\n\
          \x20           {}) command=\"$command $word\" ;;\n\
@@ -102,6 +113,7 @@ fn bash() -> String {
          \x20   COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n\
          }}\n\
          complete -o default -F _skiff skiff\n",
+        with_value(&PROGRAM),
         groups.join("|"),
         flag_words(&PROGRAM),
         top_words().join(" "),

@@ -157,4 +157,41 @@ mod tests {
             assert!(run.is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn damaged_templates_never_panic() {
+        let good = "{{range $k, $v := .Ports}}{{$k}}={{(index $v 0).X | json}}{{else}}-{{end}}\
+                    {{- if and .On (eq .N 3 4)}}{{printf \"%5d|%-3s\" .N `é`}}{{end -}}{{/* c */}}";
+        let mut state = 0x9e37_79b9_u32;
+        let mut random = move || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state as usize
+        };
+        for _ in 0..20_000 {
+            let mut chars: Vec<char> = good.chars().collect();
+            for _ in 0..=random() % 5 {
+                if chars.len() < 3 {
+                    break;
+                }
+                let at = random() % chars.len();
+                match random() % 3 {
+                    0 => {
+                        chars[at] =
+                            ['{', '}', '(', ')', '.', '$', '"', '|', '-', ' ', 'é'][random() % 11]
+                    }
+                    1 => drop(chars.remove(at)),
+                    _ => chars.truncate(at.max(2)),
+                }
+            }
+            let text: String = chars.into_iter().collect();
+            if let Ok(template) = Template::parse(&text) {
+                drop(template.run(&data()));
+            }
+        }
+        let deep = "{{if 1}}".repeat(50_000) + &"(".repeat(50_000);
+        assert!(Template::parse(&deep).is_err());
+        assert!(Template::parse(&format!("{{{{{}", "(".repeat(100_000))).is_err());
+    }
 }
