@@ -74,6 +74,8 @@ pub fn main() -> ExitCode {
 
 fn run(run_dir: &Path) -> Result<()> {
     memory::keep_small();
+    // What the daemon was started with by accident must not live as long as the container.
+    process::close_all_but(&[]);
     let control = pipe::inherited(0)?;
     let listener = pipe::inherited(1)?;
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
