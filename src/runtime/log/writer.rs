@@ -272,20 +272,43 @@ pub(super) mod tests {
 
     #[test]
     fn a_full_disk_costs_records_but_no_half_one() {
-        // A small tmpfs of its own needs a mount; a file size limit would signal the runner. A
-        // file that refuses writes does as well: /dev/full in the place of the log.
         let dir = Dir::new("full");
-        std::os::unix::fs::symlink("/dev/full", file_path(&dir.0, 0)).unwrap();
-        let mut writer = Writer::new(&dir.0, &config(0, 1));
-        writer.write(Stream::Stdout, b"lost\n");
-        writer.write(Stream::Stdout, b"lost\n");
+        // In a thread with mounts of its own.
+        let full = std::thread::scope(|scope| scope.spawn(|| on_a_full_disk(&dir.0)).join());
+        full.unwrap();
+    }
+
+    fn on_a_full_disk(dir: &Path) {
+        use crate::sys::mount::{self, Propagation};
+        let own = crate::sys::ns::unshare(crate::sys::ns::NsKind::Mount)
+            .and_then(|()| mount::set_propagation(Path::new("/"), Propagation::Private, true))
+            .and_then(|()| mount::mount(Path::new("none"), dir, "tmpfs", 0, "size=64k"));
+        if let Err(error) = own {
+            eprintln!("skipped: needs to mount a small file system: {error}");
+            return;
+        }
+        let ballast = dir.join("ballast");
+        std::fs::write(&ballast, [0; 32 * 1024]).unwrap();
+        let mut writer = Writer::new(dir, &config(0, 1));
+        let mut expected = String::new();
+        for n in 0..1000 {
+            let line = format!("line {n}\n");
+            writer.write(Stream::Stdout, line.as_bytes());
+            if writer.lost == 0 {
+                expected.push_str(&line);
+            }
+        }
         assert!(writer.lost > 0);
-        std::fs::remove_file(file_path(&dir.0, 0)).unwrap();
-        writer.file = None;
+        let content = std::fs::read_to_string(file_path(dir, 0)).unwrap();
+        assert!(content.ends_with("}\n"), "half a record");
+        assert_eq!(read_all(dir), expected);
+        std::fs::remove_file(&ballast).unwrap();
         writer.write(Stream::Stdout, b"there\n");
-        let text = read_all(&dir.0);
-        assert!(text.ends_with("bytes of log lost: no room on the disk]\nthere\n"), "{text}");
         assert_eq!(writer.lost, 0);
+        let text = read_all(dir);
+        let rest = text.strip_prefix(&expected).unwrap();
+        assert!(rest.ends_with("bytes of log lost: no room on the disk]\nthere\n"), "{rest}");
+        assert_eq!(rest.lines().count(), 2);
     }
 
     #[test]
