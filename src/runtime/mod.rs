@@ -13,5 +13,5 @@ pub mod log;
 pub mod monitor;
 pub mod proto;
 
-/// argv[0] of a monitor process.
+/// `argv[0]` of a monitor process.
 pub const MONITOR_NAME: &str = "skiff-monitor";
