@@ -50,7 +50,7 @@ impl Setup {
         // Keeps the namespaces while one daemon follows another.
         let script = "busybox ip link set lo up; echo; exec sleep 100000";
         let mut keeper = Command::new("unshare");
-        keeper.args(["--net", "--mount", "--propagation", "slave", "sh", "-c", script]);
+        keeper.args(["--net", "--mount", "--propagation", "private", "sh", "-c", script]);
         keeper.stdin(Stdio::null()).stdout(Stdio::piped());
         sys::die_with_parent(&mut keeper);
         let mut keeper = keeper.spawn().expect("unshare is installed, and we are root");
