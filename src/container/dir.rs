@@ -18,8 +18,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{DiskState, Record};
-use crate::base::{Context, Id, Result, atomic_file, tree};
+use super::Record;
+use crate::base::{Context, Id, Result, Timestamp, atomic_file, tree};
 use crate::warn;
 
 const RECORD: &str = "record.json";
@@ -118,6 +118,12 @@ impl Layout {
     pub fn write(&self, record: &Record) -> Result<()> {
         atomic_file::write(&self.dir(&record.id).join(RECORD), &record.to_bytes(), 0o600)
             .context(|| format!("write the record of container {}", record.id.short()))
+    }
+
+    /// When the record was written last: with a run under way, that is when it began.
+    pub fn written_at(&self, id: &Id) -> Option<Timestamp> {
+        let time = std::fs::metadata(self.dir(id).join(RECORD)).and_then(|m| m.modified()).ok()?;
+        Some(Timestamp::from_unix(time.duration_since(std::time::UNIX_EPOCH).ok()?))
     }
 
     /// Takes a container out of sight, durably. What is returned is to be deleted.
@@ -251,11 +257,6 @@ impl Record {
     /// When it does not parse.
     pub fn from_bytes(bytes: &[u8]) -> io::Result<Record> {
         Ok(serde_json::from_slice(bytes)?)
-    }
-
-    /// Whether run [`Record::run`] was allowed to begin.
-    pub fn has_run(&self) -> bool {
-        self.state == DiskState::Starting
     }
 }
 

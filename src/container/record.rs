@@ -53,6 +53,13 @@ pub enum DiskState {
     /// monitor and its `exit.json`. Neither `Running` nor the end is written here; a removal is
     /// one rename of the whole directory.
     Starting,
+    /// Run `Record::run` has ended and nobody saw how: its monitor died with it.
+    Lost {
+        /// When it began, as far as that is known.
+        started_at: Timestamp,
+        /// When it was found dead.
+        finished_at: Timestamp,
+    },
 }
 
 impl Record {

@@ -289,7 +289,10 @@ fn check_names_and_servers(host: &HostConfig) -> Result<()> {
 fn check_namespaces(host: &HostConfig) -> Result<()> {
     let peer = |mode: &str| mode.strip_prefix("container:").is_some_and(|peer| !peer.is_empty());
     let ipc = host.ipc_mode.as_str();
-    if !(matches!(ipc, "" | "private" | "host" | "shareable" | "none") || peer(ipc)) {
+    if ipc == "none" {
+        return unserved("IPC mode none");
+    }
+    if !(matches!(ipc, "" | "private" | "host" | "shareable") || peer(ipc)) {
         return bad(format!("invalid IPC mode: {ipc}"));
     }
     let pid = host.pid_mode.as_str();

@@ -8,17 +8,22 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::slot::Slot;
 use super::{Engine, Patience};
 use crate::base::{Id, Kind, Result, Timestamp, tree};
 use crate::container::dir::Found;
-use crate::container::{Record, State};
+use crate::container::{DiskState, Record, State};
+use crate::model::HostConfig;
 use crate::runtime::handle::{Exit, Handle, Status, read_exit};
 use crate::warn;
 
 /// What [`State::Exited`] says when nobody saw the end.
 const UNKNOWN_END: &str = "exit code unknown: the container ended while nobody watched it";
+
+/// How long a monitor may take to bring a program up that the daemon before us let go.
+const RISE_TIME: Duration = Duration::from_secs(2);
 
 /// How a container was found.
 enum Fate {
@@ -26,6 +31,8 @@ enum Fate {
     AtRest(State),
     /// Its monitor answered.
     Lives(Arc<Handle>, Status),
+    /// It ran, and nobody can tell how that ended.
+    Unknown,
 }
 
 impl Engine {
@@ -41,28 +48,29 @@ impl Engine {
         let groups: HashSet<Id> = self.cgroups.ids().into_iter().collect();
         let mut again = Vec::new();
         let mut dead = Vec::new();
-        for (record, worked) in records {
-            let record = Arc::new(record);
+        for (mut record, worked) in records {
             let id = record.id.clone();
             let has_run_dir = run_dirs.remove(&id);
-            let has_groups = groups.contains(&id);
             let fate = self.fate(&record, has_run_dir);
-            if matches!(fate, Fate::AtRest(_)) && (worked || has_run_dir || has_groups) {
+            if !matches!(fate, Fate::Lives(..)) && (worked || has_run_dir || groups.contains(&id)) {
                 self.release(&id);
             }
-            // A monitor may have ended between the two looks: its exit.json is there by now.
-            let fate = match fate {
-                Fate::AtRest(State::Exited { code: None, .. }) => self.at_rest(&record),
-                fate => fate,
-            };
-            if let Fate::AtRest(State::Exited { code, .. }) = &fate {
-                if record.host.auto_remove {
-                    dead.push(id.clone());
-                } else if code.is_none() && self.options.restart && record.host.restart.is_none() {
-                    again.push(id.clone());
+            let (state, monitor) = match fate {
+                Fate::AtRest(state) => (state, None),
+                Fate::Lives(monitor, status) => (running(&status, &record), Some(monitor)),
+                Fate::Unknown => {
+                    // `-r` holds for containers that were made without a policy of their own.
+                    let HostConfig { restart, auto_remove, .. } = record.host;
+                    if self.options.restart && restart.is_none() && !auto_remove {
+                        again.push(id.clone());
+                    }
+                    (self.lose(&mut record), None)
                 }
+            };
+            if matches!(state, State::Exited { .. }) && record.host.auto_remove {
+                dead.push(id);
             }
-            self.take_over(record, fate);
+            self.take_over(Arc::new(record), state, monitor);
         }
         // Cgroups alone tell nothing: those of other daemons on this host are beside ours.
         for id in run_dirs {
@@ -78,42 +86,50 @@ impl Engine {
     }
 
     fn fate(&self, record: &Record, has_run_dir: bool) -> Fate {
-        if !record.has_run() {
-            return Fate::AtRest(State::Created { code: 0, error: None });
+        let settled = || settle(record, read_exit(&self.layout.io(&record.id)));
+        if let Some(state) = settled() {
+            return Fate::AtRest(state);
         }
-        let settled = self.at_rest(record);
-        if !has_run_dir || !matches!(settled, Fate::AtRest(State::Exited { code: None, .. })) {
-            return settled;
-        }
-        // Twice: one that is starved of time may miss the first deadline.
-        for _ in 0..2 {
+        let began = Instant::now();
+        let mut failures = 0;
+        while has_run_dir {
             match Handle::connect(&self.run_dir(&record.id), &record.id) {
                 Ok(Some((monitor, status))) if status.run == record.run => {
-                    return Fate::Lives(Arc::new(monitor), status);
+                    // On its way up or giving up, since the daemon before us died at that moment.
+                    if status.started_at.is_some() || began.elapsed() > RISE_TIME {
+                        return Fate::Lives(Arc::new(monitor), status);
+                    }
+                    std::thread::sleep(Duration::from_millis(10));
                 }
-                // It may have ended while we looked.
-                Ok(_) => return self.at_rest(record),
-                Err(error) => warn!("container {}: {error}", record.id.short()),
+                Ok(_) => break,
+                Err(error) => {
+                    warn!("container {}: {error}", record.id.short());
+                    failures += 1;
+                    // One that is starved of time may miss the first deadline.
+                    if failures == 2 {
+                        break;
+                    }
+                }
             }
         }
-        settled
+        // It may have ended while we looked: its exit.json is there by now.
+        settled().map_or(Fate::Unknown, Fate::AtRest)
     }
 
-    fn at_rest(&self, record: &Record) -> Fate {
-        Fate::AtRest(settle(record, read_exit(&self.layout.io(&record.id))))
+    /// Puts on record that nobody knows how the run ended. Dying here, the next start does so.
+    fn lose(&self, record: &mut Record) -> State {
+        let finished_at = Timestamp::now();
+        let started_at = self.layout.written_at(&record.id).unwrap_or(record.created);
+        record.state = DiskState::Lost { started_at, finished_at };
+        if let Err(error) = self.layout.write(record) {
+            warn!("{error}");
+        }
+        lost(started_at, finished_at)
     }
 
     /// Puts a container among the others; one that lives gets its supervising thread.
-    fn take_over(&self, record: Arc<Record>, fate: Fate) {
+    fn take_over(&self, record: Arc<Record>, state: State, monitor: Option<Arc<Handle>>) {
         self.images.pin(&record.image, &record.id);
-        let (state, monitor) = match fate {
-            Fate::AtRest(state) => (state, None),
-            Fate::Lives(monitor, status) => {
-                let since = status.started_at.unwrap_or(record.created);
-                let pid = status.init_pid.unwrap_or(0);
-                (State::Running { since, pid, paused: status.paused }, Some(monitor))
-            }
-        };
         let slot = Arc::new(Slot::new(Arc::clone(&record), state));
         slot.lock().monitor.clone_from(&monitor);
         {
@@ -169,30 +185,42 @@ impl Engine {
     }
 }
 
-/// The state of a container at rest whose record says that run `record.run` was allowed to begin,
-/// by what its `exit.json` says.
-pub(super) fn settle(record: &Record, exit: Option<Exit>) -> State {
-    let Some(exit) = exit.filter(|exit| exit.run == record.run) else {
-        return State::Exited {
-            code: None,
-            oom_killed: false,
-            started_at: record.created,
-            finished_at: Timestamp::now(),
-            error: Some(UNKNOWN_END.to_owned()),
-        };
-    };
-    let Exit { run, code, oom_killed, started_at, finished_at, error } = exit;
-    match error {
-        // The first run came to nothing: the container has never been started.
-        Some(error) if run == 1 => State::Created { code, error: Some(error) },
-        error => State::Exited { code: Some(code), oom_killed, started_at, finished_at, error },
+fn running(status: &Status, record: &Record) -> State {
+    State::Running {
+        since: status.started_at.unwrap_or(record.created),
+        pid: status.init_pid.unwrap_or(0),
+        paused: status.paused,
     }
+}
+
+/// The state of a container at rest, by its record and the `exit.json` that it has. `None` when
+/// its run was allowed to begin and nobody has told its end.
+pub(super) fn settle(record: &Record, exit: Option<Exit>) -> Option<State> {
+    match record.state {
+        DiskState::Created => Some(State::Created { code: 0, error: None }),
+        DiskState::Lost { started_at, finished_at } => Some(lost(started_at, finished_at)),
+        DiskState::Starting => {
+            let exit = exit.filter(|exit| exit.run == record.run)?;
+            let Exit { run, code, oom_killed, started_at, finished_at, error } = exit;
+            Some(match error {
+                // The first run came to nothing: the container has never been started.
+                Some(error) if run == 1 => State::Created { code, error: Some(error) },
+                error => {
+                    State::Exited { code: Some(code), oom_killed, started_at, finished_at, error }
+                }
+            })
+        }
+    }
+}
+
+pub(super) fn lost(started_at: Timestamp, finished_at: Timestamp) -> State {
+    let error = Some(UNKNOWN_END.to_owned());
+    State::Exited { code: None, oom_killed: false, started_at, finished_at, error }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::container::DiskState;
     use crate::engine::tests::record;
 
     fn exit(run: u64, code: i32, error: Option<&str>) -> Exit {
@@ -210,22 +238,36 @@ mod tests {
     fn a_run_is_settled_by_its_own_exit_alone() {
         let mut record = record("web");
         record.run = 2;
+        let created = State::Created { code: 0, error: None };
+        assert_eq!(settle(&record, Some(exit(2, 3, None))), Some(created));
         record.state = DiskState::Starting;
         let code = |exit: Option<Exit>| match settle(&record, exit) {
-            State::Exited { code, error, .. } => (code, error),
-            state => panic!("{state:?}"),
+            Some(State::Exited { code, error, .. }) => Some((code, error)),
+            Some(state) => panic!("{state:?}"),
+            None => None,
         };
-        assert_eq!(code(Some(exit(2, 3, None))), (Some(3), None));
-        assert_eq!(code(Some(exit(1, 3, None))), (None, Some(UNKNOWN_END.into())));
-        assert_eq!(code(None), (None, Some(UNKNOWN_END.into())));
-        assert_eq!(code(Some(exit(2, 127, Some("no x")))), (Some(127), Some("no x".into())));
+        assert_eq!(code(Some(exit(2, 3, None))), Some((Some(3), None)));
+        assert_eq!(code(Some(exit(1, 3, None))), None);
+        assert_eq!(code(None), None);
+        assert_eq!(code(Some(exit(2, 127, Some("no x")))), Some((Some(127), Some("no x".into()))));
+    }
+
+    #[test]
+    fn a_lost_run_stays_lost() {
+        let mut record = record("web");
+        let (started_at, finished_at) = (record.created, Timestamp::now());
+        record.state = DiskState::Lost { started_at, finished_at };
+        let state = settle(&record, Some(exit(0, 3, None))).unwrap();
+        assert_eq!(state, lost(started_at, finished_at));
+        assert_eq!(super::super::wait::last_exit(&state).0, 137);
     }
 
     #[test]
     fn a_first_run_that_failed_leaves_the_container_created() {
         let mut record = record("web");
         record.run = 1;
+        record.state = DiskState::Starting;
         let state = settle(&record, Some(exit(1, 127, Some("no x"))));
-        assert_eq!(state, State::Created { code: 127, error: Some("no x".into()) });
+        assert_eq!(state, Some(State::Created { code: 127, error: Some("no x".into()) }));
     }
 }

@@ -87,6 +87,12 @@ impl Engine {
         let mut warnings = checked.warnings;
         warnings.extend(validate::image_warnings(&image.config, &checked.mounts));
         warnings.extend(unsupported(self.cgroups.support(), &host));
+        if host.ipc_mode.starts_with("container:") {
+            warnings.push(
+                "/dev/shm is the container's own: it is not shared with its IPC namespace yet."
+                    .into(),
+            );
+        }
         if config.hostname.is_empty() {
             config.hostname = default_hostname(id, &host.network_mode, &host.uts_mode);
         }

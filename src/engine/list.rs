@@ -92,16 +92,10 @@ impl Engine {
             values(key).iter().map(|name| Ok(self.get(name)?.record.created)).collect()
         };
         let (since, before) = (created("since")?, created("before")?);
-        let mut ancestors: Vec<Digest> = Vec::new();
-        for name in values("ancestor") {
-            ancestors.extend(self.images.find(&name).map(|image| image.id));
-        }
-        // What was made from an ancestor is meant as well; parents are older than their children.
-        for image in self.images.list().iter().rev() {
-            if image.parent.is_some_and(|parent| ancestors.contains(&parent)) {
-                ancestors.push(image.id);
-            }
-        }
+        let ancestors = match filters.get("ancestor") {
+            Some(names) => self.descendants(names),
+            None => Vec::new(),
+        };
         Ok(Sieve {
             any_state: !status.is_empty()
                 || !exited.is_empty()
@@ -114,6 +108,19 @@ impl Engine {
             ancestors,
             filters: filters.clone(),
         })
+    }
+
+    /// The images that are meant, and all that were made from them.
+    fn descendants(&self, names: &[String]) -> Vec<Digest> {
+        let mut found: Vec<Digest> =
+            names.iter().filter_map(|name| Some(self.images.find(name)?.id)).collect();
+        // Parents are older than their children.
+        for image in self.images.list().iter().rev() {
+            if image.parent.is_some_and(|parent| found.contains(&parent)) {
+                found.push(image.id);
+            }
+        }
+        found
     }
 
     /// Bytes in the container's writable layer, and in its whole root.

@@ -145,8 +145,10 @@ impl Engine {
     /// The outcome of a run that the monitor has settled before the program ran.
     fn failed_run(&self, claim: &Claim, error: Error) -> Failed {
         let record = claim.record();
-        let state = settle(&record, read_exit(&self.layout.io(&record.id)));
-        Failed { error, state }
+        match settle(&record, read_exit(&self.layout.io(&record.id))) {
+            Some(state) => Failed { error, state },
+            None => failed(error, claim.before()),
+        }
     }
 
     /// Shows a failed start and lets go of all who wait for its run.

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use super::Engine;
-use super::adopt::settle;
+use super::adopt::{lost, settle};
 use super::slot::Slot;
 use super::wait::last_exit;
-use crate::base::step;
-use crate::container::State;
+use crate::base::{Timestamp, step};
+use crate::container::{DiskState, State};
 use crate::runtime::handle::{Handle, read_exit};
 use crate::warn;
 
@@ -25,12 +25,28 @@ impl Engine {
         self.release(&slot.id);
         step::done("exit.released");
         let exit = told.ok().or_else(|| read_exit(&self.layout.io(&slot.id)));
-        let record = slot.record();
-        let state = settle(&record, exit.filter(|exit| exit.run == run));
+        let exit = exit.filter(|exit| exit.run == run);
+        let state = settle(&slot.record(), exit).unwrap_or_else(|| self.lose_run(slot));
         self.show_exit(slot, state);
         // Attached clients see the end of their streams from now on.
         monitor.published();
         self.remove_if_automatic(slot);
+    }
+
+    /// Puts on record that nobody knows how the run ended. Dying here, adopt does the same.
+    fn lose_run(&self, slot: &Slot) -> State {
+        let finished_at = Timestamp::now();
+        let started_at = match slot.snapshot().state {
+            State::Running { since, .. } => since,
+            _ => finished_at,
+        };
+        let saved = slot.save(&self.layout, |record| {
+            record.state = DiskState::Lost { started_at, finished_at };
+        });
+        if let Err(error) = saved {
+            warn!("{error}");
+        }
+        lost(started_at, finished_at)
     }
 
     /// Shows the end of a run, and tells it to those who wait.
