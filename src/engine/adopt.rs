@@ -77,7 +77,7 @@ impl Engine {
             warn!("container {} is unknown: what is left of its run is removed", id.short());
             self.release(&id);
         }
-        self.delete(rubbish);
+        self.sweep(rubbish);
         for id in dead {
             let slot = self.slot(id.as_str())?;
             self.remove_if_automatic(&slot);
@@ -259,7 +259,7 @@ mod tests {
         record.state = DiskState::Lost { started_at, finished_at };
         let state = settle(&record, Some(exit(0, 3, None))).unwrap();
         assert_eq!(state, lost(started_at, finished_at));
-        assert_eq!(super::super::wait::last_exit(&state).0, 137);
+        assert_eq!(super::super::wait::last_exit(&state).0, 255);
     }
 
     #[test]

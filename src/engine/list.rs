@@ -313,7 +313,7 @@ mod tests {
         assert!(!passes(&[("name", "web"), ("label", "tier=back")], &web));
         assert!(passes(&[("label", "tier"), ("status", "exited"), ("exited", "3")], &web));
         assert!(!passes(&[("exited", "0")], &web));
-        assert!(passes(&[("exited", "137")], &snapshot("lost", None)));
+        assert!(passes(&[("exited", "255")], &snapshot("lost", None)));
         assert!(passes(&[("network", "bridge"), ("health", "none")], &web));
     }
 }

@@ -46,7 +46,7 @@ pub use events::EventStream;
 use events::Events;
 use slot::Slot;
 pub use types::*;
-pub use wait::Waiter;
+pub use wait::{UNKNOWN_CODE, Waiter};
 
 /// Stack of the threads that supervise a container or delete files: they call little, and only
 /// pages that are touched count.

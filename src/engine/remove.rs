@@ -28,8 +28,8 @@ impl Engine {
         }
     }
 
-    /// Takes a claimed container away: one durable rename, then its files are deleted in the
-    /// background.
+    /// Takes a claimed container away: one durable rename, then its files are deleted. Who waits
+    /// for its end is told when the disk has its room back.
     fn discard(&self, claim: Claim) -> Result<()> {
         let slot = Arc::clone(&claim.slot);
         let (code, _) = last_exit(claim.before());
@@ -43,12 +43,12 @@ impl Engine {
             containers.names.retain(|_, (owner, _)| *owner != slot.id);
         }
         self.images.unpin(&slot.id);
+        delete_all(&[trash]);
         claim.publish(|inner| {
             inner.held.clear();
             self.emit_container("destroy", &inner.record, &[]);
             inner.tell_gone(code);
         });
-        self.delete(vec![trash]);
         Ok(())
     }
 
@@ -71,8 +71,8 @@ impl Engine {
         }
     }
 
-    /// Deletes trees that nobody can see any more, on a thread of its own.
-    pub(super) fn delete(&self, rubbish: Vec<PathBuf>) {
+    /// Deletes what a daemon that died had begun to make or to delete, on a thread of its own.
+    pub(super) fn sweep(&self, rubbish: Vec<PathBuf>) {
         if rubbish.is_empty() {
             return;
         }

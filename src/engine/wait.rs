@@ -7,8 +7,8 @@ use super::{Engine, Patience, WaitCondition};
 use crate::base::Result;
 use crate::container::State;
 
-/// Exit code that is told for a run whose end nobody saw: it was killed, in all likelihood.
-pub(super) const UNKNOWN_CODE: i32 = 137;
+/// Exit code that is told for a run whose end nobody saw, as Docker does after a crash.
+pub const UNKNOWN_CODE: i32 = 255;
 
 /// A wait that has been registered: nothing that happens from now on is missed.
 pub struct Waiter {

@@ -7,16 +7,13 @@ use super::super::Options;
 use super::count;
 use crate::base::{Digest, Timestamp, units};
 use crate::container::{Record, State};
-use crate::engine::Snapshot;
+use crate::engine::{Snapshot, UNKNOWN_CODE};
 use crate::model::{LogDriver, NetworkMode};
 use crate::wire::container as wire;
 use crate::wire::container::inspect::GraphDriver;
 use crate::wire::container::network::NetworkSettings;
 use crate::wire::container::summary::{MountPoint, SummaryHostConfig, SummaryNetworks};
 use crate::wire::version::Answers;
-
-/// Shown for a container whose end nobody saw.
-const UNKNOWN_CODE: i32 = 255;
 
 /// A line of the list. `means` is what the image's name as typed means now.
 pub(in crate::api) fn summary(
