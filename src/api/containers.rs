@@ -65,8 +65,6 @@ pub(super) fn top(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 pub(super) fn create(call: &mut Call<'_, '_>) -> Result<()> {
-    // Most containers are started right after; what a start needs is begun now.
-    call.engine().expect_start();
     let body = call.body()?;
     let wire::CreateRequest { config, mut host_config, networking_config } =
         wire::CreateRequest::read(&body)?;
@@ -102,7 +100,6 @@ pub(super) fn create(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 pub(super) fn start(call: &mut Call<'_, '_>) -> Result<()> {
-    call.engine().expect_start();
     if call.body()?.len() > EMPTY_BODY {
         return Err(Error::bad_parameter(
             "starting container with non-empty request body was deprecated since API v1.22 and \

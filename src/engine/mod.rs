@@ -105,12 +105,6 @@ impl Engine {
         Ok(engine)
     }
 
-    /// A request that will soon start a container has begun to arrive: what can be begun early
-    /// (the grace period of cgroup v1) is begun in the background. Returns at once.
-    pub fn expect_start(&self) {
-        self.cgroups.prewarm();
-    }
-
     /// This engine, to be kept by a thread.
     fn me(&self) -> Arc<Engine> {
         self.me.upgrade().expect("an engine that is being called is alive")

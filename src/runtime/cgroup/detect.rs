@@ -12,7 +12,7 @@ const CONTROLLERS: [&str; 8] =
 
 pub(super) fn detect() -> (Layout, Support) {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let layout = layout(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
+    let layout = layout(&read("/proc/self/mountinfo"));
     let mut support = match &layout {
         Layout::None => Support::default(),
         Layout::V1(all) => support_v1(all),
@@ -22,8 +22,8 @@ pub(super) fn detect() -> (Layout, Support) {
     (layout, support)
 }
 
-/// Finds the trees by /proc/self/mountinfo, and our own groups by /proc/self/cgroup.
-fn layout(mountinfo: &str, own: &str) -> Layout {
+/// Finds the trees by /proc/self/mountinfo.
+fn layout(mountinfo: &str) -> Layout {
     let mut unified = None;
     let mut hierarchies: Vec<v1::Hierarchy> = Vec::new();
     for line in mountinfo.lines() {
@@ -42,8 +42,7 @@ fn layout(mountinfo: &str, own: &str) -> Layout {
                 let known = |name| hierarchies.iter().any(|h| h.controllers.contains(name));
                 if let Some(first) = controllers.first() {
                     if !known(first) {
-                        let own = own_group(own, first);
-                        hierarchies.push(v1::Hierarchy { controllers, root, own });
+                        hierarchies.push(v1::Hierarchy { controllers, root });
                     }
                 }
             }
@@ -55,17 +54,6 @@ fn layout(mountinfo: &str, own: &str) -> Layout {
         (true, Some(root)) => Layout::V2(root),
         (true, None) => Layout::None,
     }
-}
-
-/// Our own group in the hierarchy of `controller`, relative to its root.
-fn own_group(own: &str, controller: &str) -> Option<PathBuf> {
-    own.lines().find_map(|line| {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (controllers, path) = (fields.next()?, fields.next()?);
-        let ours = controllers.split(',').any(|name| name == controller);
-        // A path that climbs lies outside of our cgroup namespace.
-        (ours && !path.contains("..")).then(|| PathBuf::from(path.trim_start_matches('/')))
-    })
 }
 
 /// A path of mountinfo: blanks and backslashes are octal there.
@@ -176,20 +164,18 @@ mod tests {
 
     #[test]
     fn a_hybrid_host_is_v1_with_the_controllers_that_it_has() {
-        let own = "3:memory:/a/b\n2:cpu,cpuacct:/\n1:name=systemd:/init\n0::/\n";
-        let Layout::V1(all) = layout(HYBRID, own) else { panic!("not v1") };
+        let Layout::V1(all) = layout(HYBRID) else { panic!("not v1") };
         let roots: Vec<_> = all.iter().map(|h| h.root.to_str().unwrap()).collect();
         assert_eq!(roots, ["/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/memory"]);
         assert_eq!(all[0].controllers, ["cpu", "cpuacct"]);
-        assert_eq!(all[1].own, Some("a/b".into()));
     }
 
     #[test]
     fn a_tree_alone_is_v2_and_nothing_is_none() {
         let line = "29 25 0:26 / /sys/fs/cg\\040x rw,relatime - cgroup2 cgroup2 rw\n";
-        assert!(matches!(layout(line, ""), Layout::V2(root) if root == Path::new("/sys/fs/cg x")));
-        assert!(matches!(layout("1 1 0:1 / /proc rw - proc proc rw\n", ""), Layout::None));
-        assert!(matches!(layout(&line.replace(" rw,", " ro,"), ""), Layout::None));
+        assert!(matches!(layout(line), Layout::V2(root) if root == Path::new("/sys/fs/cg x")));
+        assert!(matches!(layout("1 1 0:1 / /proc rw - proc proc rw\n"), Layout::None));
+        assert!(matches!(layout(&line.replace(" rw,", " ro,")), Layout::None));
     }
 
     #[test]

@@ -15,8 +15,6 @@ mod v2;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::base::{Context, Error, Id, Lock, Result};
@@ -38,8 +36,6 @@ pub struct Cgroups {
     support: Support,
     /// Parents other than the root that containers were put below.
     parents: Lock<BTreeSet<PathBuf>>,
-    /// Whether a grace period is being waited for.
-    warming: Arc<AtomicBool>,
 }
 
 /// Where the groups are.
@@ -91,11 +87,10 @@ pub struct Created {
 }
 
 impl Cgroups {
-    /// Looks at /proc/mounts and /proc/self/cgroup. Never fails: what is missing is in `info`.
+    /// Looks at /proc/self/mountinfo. Never fails: what is missing is in `info`.
     pub fn detect() -> Cgroups {
         let (layout, support) = detect::detect();
-        let warming = Arc::new(AtomicBool::new(false));
-        Cgroups { layout, support, parents: Lock::new(BTreeSet::new()), warming }
+        Cgroups { layout, support, parents: Lock::new(BTreeSet::new()) }
     }
 
     /// Which limits work here.
@@ -228,28 +223,6 @@ impl Cgroups {
         ids.into_iter().collect()
     }
 
-    /// Starts early, in the background, the grace period that the first cgroup v1 join after a
-    /// rest waits for: a join that changes nothing. Does nothing on v2.
-    pub fn prewarm(&self) {
-        let Layout::V1(all) = &self.layout else { return };
-        let Some(procs) = all.iter().find_map(v1::Hierarchy::own_procs) else { return };
-        if self.warming.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let warming = Arc::clone(&self.warming);
-        let join = move || {
-            // A start that finds it cold only takes longer.
-            if let Err(error) = files::write(&procs, "0") {
-                crate::debug!("join {}: {error}", procs.display());
-            }
-            warming.store(false, Ordering::Release);
-        };
-        let thread = std::thread::Builder::new().name("prewarm".into()).stack_size(64 << 10);
-        if thread.spawn(join).is_err() {
-            self.warming.store(false, Ordering::Release);
-        }
-    }
-
     /// The directories `…/skiff` of all hierarchies and parents.
     fn parents_of_all(&self) -> Vec<PathBuf> {
         let roots: Vec<&Path> = match &self.layout {
@@ -323,7 +296,6 @@ mod tests {
         assert_eq!(cgroups.pids(&id), [i32::try_from(child.id()).unwrap()]);
         cgroups.freeze(&id, true).unwrap();
         cgroups.freeze(&id, false).unwrap();
-        cgroups.prewarm();
         cgroups.release(&id);
         assert!(created.dirs.iter().all(|dir| !dir.exists()));
         assert_eq!(child.wait().unwrap().code(), None);

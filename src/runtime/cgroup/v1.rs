@@ -12,16 +12,6 @@ pub(super) struct Hierarchy {
     pub(super) controllers: Vec<&'static str>,
     /// Where it is mounted.
     pub(super) root: PathBuf,
-    /// The group that we are in, relative to it.
-    pub(super) own: Option<PathBuf>,
-}
-
-impl Hierarchy {
-    /// The file that we are in already, by writing to which nothing changes.
-    pub(super) fn own_procs(&self) -> Option<PathBuf> {
-        let file = self.root.join(self.own.as_ref()?).join("cgroup.procs");
-        file.exists().then_some(file)
-    }
 }
 
 /// The hierarchy of `controller`.

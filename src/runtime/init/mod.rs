@@ -267,7 +267,7 @@ fn clone_second_stage(mut init: Init<'_>) -> Result<Infallible> {
     let new_pid = init.launch.namespaces.pid == Namespace::New;
     let birth = match &mut init.cgroups {
         Entry::Birth(dir) => dir.take(),
-        Entry::Write(_) => None,
+        Entry::Write(..) => None,
     };
     let namespaces = if new_pid { NsKind::Pid.flag() } else { 0 };
     // What the child does with `init` is done to its copy of our memory.
