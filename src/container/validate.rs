@@ -42,9 +42,8 @@ pub struct Checked {
     pub warnings: Vec<String>,
 }
 
-/// Checks the merged `config` with `host` and `endpoints`, brings spellings into one form and
-/// resolves the mounts. `user_volumes` and `user_health` tell what the request itself asked for,
-/// apart from the image.
+/// Checks the merged `config` with `host` and `endpoints` on a machine with `cpus` processors,
+/// brings spellings into one form and resolves the mounts.
 ///
 /// # Errors
 /// See the module.

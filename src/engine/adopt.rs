@@ -90,9 +90,12 @@ impl Engine {
         if let Some(state) = settled() {
             return Fate::AtRest(state);
         }
+        if !has_run_dir {
+            return Fate::Unknown;
+        }
         let began = Instant::now();
         let mut failures = 0;
-        while has_run_dir {
+        loop {
             match Handle::connect(&self.run_dir(&record.id), &record.id) {
                 Ok(Some((monitor, status))) if status.run == record.run => {
                     // On its way up or giving up, since the daemon before us died at that moment.

@@ -154,14 +154,16 @@ impl Engine {
     /// Shows a failed start and lets go of all who wait for its run.
     fn give_up(&self, claim: Claim, error: &Error, state: State) {
         let slot = Arc::clone(&claim.slot);
+        // Dropped without the lock: the one waits for its monitor to end, the others close.
+        let (mut monitor, mut held) = (None, Vec::new());
         claim.publish(|inner| {
             let (code, text) = super::wait::last_exit(&state);
             inner.state = state;
-            inner.monitor = None;
-            // Dropping them closes their connections.
-            inner.held.clear();
+            monitor = inner.monitor.take();
+            held.append(&mut inner.held);
             inner.tell_exit(code, text.as_deref());
         });
+        drop((monitor, held));
         crate::debug!("start of container {}: {error}", slot.id.short());
         self.remove_if_automatic(&slot);
     }
