@@ -157,11 +157,12 @@ impl Engine {
         // Dropped without the lock: the one waits for its monitor to end, the others close.
         let (mut monitor, mut held) = (None, Vec::new());
         claim.publish(|inner| {
-            let (code, text) = super::wait::last_exit(&state);
+            let (code, _) = super::wait::last_exit(&state);
             inner.state = state;
             monitor = inner.monitor.take();
             held.append(&mut inner.held);
-            inner.tell_exit(code, text.as_deref());
+            // Why it failed is told by the start itself; today's client would show it twice.
+            inner.tell_exit(code, None);
         });
         drop((monitor, held));
         crate::debug!("start of container {}: {error}", slot.id.short());
