@@ -18,7 +18,7 @@ pub(super) fn write(path: &Path) -> Result<PidFile> {
         Ok(text) => {
             // After a restart of the host our own number may stand there.
             let other = text.parse::<u32>().ok().filter(|&pid| pid != us);
-            if other.is_some_and(|pid| Path::new(&format!("/proc/{pid}")).exists()) {
+            if other.is_some_and(lives) {
                 let text = format!("pid file found, ensure docker is not running or delete {name}");
                 return Err(Error::new(Kind::Conflict, text));
             }
@@ -35,6 +35,14 @@ pub(super) fn write(path: &Path) -> Result<PidFile> {
     // Not synced: it means nothing after a power cut.
     fs::write(path, us.to_string()).context(|| format!("write the pid file {name}"))?;
     Ok(PidFile(path.to_path_buf()))
+}
+
+/// Whether process `pid` runs; one that has ended and was not reaped yet does not.
+fn lives(pid: u32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    // The name of the program stands in parentheses and may hold any byte; the state follows.
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest.as_bytes().first().copied());
+    !matches!(state.flatten(), Some(b'Z' | b'X'))
 }
 
 impl PidFile {
@@ -61,6 +69,15 @@ mod tests {
         let expected =
             format!("pid file found, ensure docker is not running or delete {}", path.display());
         assert_eq!(error, expected);
+        let mut ended = std::process::Command::new("/bin/true").spawn().unwrap();
+        let zombie = ended.id();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while lives(zombie) {
+            assert!(std::time::Instant::now() < deadline, "the child has not ended");
+            std::thread::yield_now();
+        }
+        assert!(Path::new(&format!("/proc/{zombie}")).exists());
+        ended.wait().unwrap();
         for stale in [&b"1\n"[..], b"", b"4294967295", b"-1", b"\xff\xfe", b"x"] {
             fs::write(&path, stale).unwrap();
             write(&path).unwrap();

@@ -8,8 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use ureq::ResponseExt;
 use ureq::http::{Uri, uri::Scheme};
+use ureq::tls::{RootCerts, TlsConfig};
 
-use crate::base::{Error, Kind, Result, Timestamp};
+use super::roots;
+use crate::base::{Context, Error, Kind, Result, Timestamp};
 use crate::sys;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -48,7 +50,14 @@ fn get_through(url: &str, proxy: Option<ureq::Proxy>) -> Result<Fetched> {
         _ => return Err(Error::bad_parameter(format!("{url} is neither http:// nor https://"))),
     };
     sys::host::pin_name_lookup();
+    // A plain fetch may still be sent on to https; without authorities that then fails.
+    let roots = match roots::of_host() {
+        Err(error) if secure => return Err(error).context(|| format!("get {url}")),
+        Err(_) => RootCerts::new_with_certs(&[]),
+        Ok(roots) => roots,
+    };
     let agent = ureq::Agent::config_builder()
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
         .proxy(proxy)
         .https_only(secure)
         .http_status_as_error(false)

@@ -10,6 +10,7 @@ pub mod fetch;
 mod fuzz;
 pub mod head;
 mod input;
+mod roots;
 pub mod server;
 mod socket;
 
