@@ -182,7 +182,7 @@ fn runs_side_by_side() {
                 for j in 0..count(5, 250) {
                     let text = format!("{i} {j}");
                     let args = ["-H", &host, "run", "--rm", "busybox", "echo", &text];
-                    let out = crate::harness::Cli::new(crate::harness::SKIFF).args(args).output();
+                    let out = crate::harness::Cli::new(crate::harness::skiff()).args(args).output();
                     assert_eq!((out.code, out.stdout.trim()), (0, text.as_str()), "{}", out.stderr);
                 }
             })

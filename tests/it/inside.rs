@@ -452,7 +452,7 @@ fn working_directories_cannot_lead_outside() {
 #[test]
 fn the_binary_cannot_be_overwritten_from_inside() {
     let d = Daemon::start();
-    let ours = crate::harness::SKIFF;
+    let ours = crate::harness::skiff();
     let hash = || Command::new("sha256sum").arg(ours).output().unwrap().stdout;
     let before = hash();
     let tar = Tar::busybox()

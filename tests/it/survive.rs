@@ -173,7 +173,7 @@ fn a_second_daemon_on_the_same_root_is_refused() {
         "--exec-root",
         run.to_str().unwrap(),
     ];
-    let out = crate::harness::Cli::new(crate::harness::SKIFF).args(args).output();
+    let out = crate::harness::Cli::new(crate::harness::skiff()).args(args).output();
     assert_ne!(out.code, 0);
     assert!(!out.stderr.is_empty());
     assert_eq!(d.ok(["run", "--rm", "busybox", "echo", "cx"]), "cx");

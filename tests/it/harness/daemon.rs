@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
@@ -12,8 +13,12 @@ use super::{
     Cli, Reply, SOON, Terminal, Wire, busybox_tar, send_signal, sys, wait_for, wait_until,
 };
 
-/// The program under test.
-pub const SKIFF: &str = env!("CARGO_BIN_EXE_skiff");
+/// The program under test: what cargo has built, or what `SKIFF_TEST_BINARY` names.
+pub fn skiff() -> &'static str {
+    static PATH: OnceLock<String> = OnceLock::new();
+    let built = || env!("CARGO_BIN_EXE_skiff").to_owned();
+    PATH.get_or_init(|| std::env::var("SKIFF_TEST_BINARY").unwrap_or_else(|_| built()))
+}
 
 /// How a daemon is to be started.
 #[derive(Default)]
@@ -128,7 +133,7 @@ impl Daemon {
         let log = File::options().create(true).append(true).open(self.dir.join("log")).unwrap();
         let mut command = Command::new("nsenter");
         let target = self.keeper.id().to_string();
-        command.args(["--target", &target, "--net", "--mount", SKIFF, "-d", "-D"]);
+        command.args(["--target", &target, "--net", "--mount", skiff(), "-d", "-D"]);
         command.arg("-g").arg(self.root()).arg("--exec-root").arg(self.run_root());
         command.arg("-H").arg(self.host()).arg("-p").arg(self.dir.join("pid"));
         command.args(&self.setup.flags);
@@ -200,7 +205,7 @@ impl Daemon {
     /// Our command line, talking to this daemon.
     pub fn cli<S: AsRef<str>>(&self, args: impl IntoIterator<Item = S>) -> Cli {
         let args: Vec<String> = args.into_iter().map(|a| a.as_ref().to_owned()).collect();
-        Cli::new(SKIFF).args(["-H", &self.host()]).args(args)
+        Cli::new(skiff()).args(["-H", &self.host()]).args(args)
     }
 
     /// Runs our command line, which must succeed: its standard output without the last newline.
@@ -217,7 +222,7 @@ impl Daemon {
     pub fn terminal_of_size(&self, args: &[&str], rows: u16, columns: u16) -> Terminal {
         let mut all = vec!["-H".to_owned(), self.host()];
         all.extend(args.iter().map(|a| (*a).to_owned()));
-        Terminal::start(SKIFF, &all, rows, columns)
+        Terminal::start(skiff(), &all, rows, columns)
     }
 
     /// A connection of one's own.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 pub use collect::Collector;
 pub use command::{Cli, Output, Process};
-pub use daemon::{Daemon, SKIFF, Setup};
+pub use daemon::{Daemon, Setup, skiff};
 pub use http::{Reply, Wire, encode};
 pub use image::{Tar, busybox_tar};
 pub use pty::Terminal;
