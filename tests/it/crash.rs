@@ -313,7 +313,7 @@ fn import_killed_at_random_moments() {
         std::thread::sleep(std::time::Duration::from_millis((round as u64 * 7) % 60));
         d.restart();
         writer.join().unwrap();
-        for name in d.ok(["images", "--format", "{{.Repository}}:{{.Tag}}"]).lines() {
+        for name in d.ok(["images", "--format", "{{.ID}}"]).lines() {
             assert_eq!(d.ok(["run", "--rm", name, "echo", "cx"]), "cx");
         }
     }
