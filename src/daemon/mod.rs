@@ -117,8 +117,8 @@ fn run(options: Options) -> Result<Never> {
     let hosts = address::names(&addresses);
     let handler = api::Api::new(engine, api::Options { cors, hosts, root, run_root });
     sys::memory::trim();
-    if let Err(error) = sys::memory::forget_code() {
-        crate::debug!("let go of the code of the start: {error}");
+    if let Err(error) = sys::memory::forget_program() {
+        crate::debug!("let go of what only the start needed: {error}");
     }
     notify::ready();
     notify::feed_watchdog()?;

@@ -1,4 +1,6 @@
-//! The C library's allocator. mallopt(3).
+//! Memory of this process: the C library's allocator, and the program itself. mallopt(3).
+
+use std::io;
 
 /// Makes the allocator give memory back instead of keeping it: one arena for all threads, big
 /// blocks by mmap(2), the top of the heap trimmed early.
@@ -31,20 +33,21 @@ pub fn trim() {
     }
 }
 
-/// Lets go of the pages of our own code: those that the start alone needed stay unmapped, the
-/// others come back from the page cache when they are used next. madvise(2), MADV_DONTNEED.
+/// Lets go of the pages of our own code and constants: those that the start alone needed stay
+/// unmapped, the others come back from the page cache when they are used next. madvise(2),
+/// MADV_DONTNEED; dl_iterate_phdr(3).
 ///
-/// The kernel maps code in blocks around each fault, so that after a start most of the program
+/// The kernel maps a file in blocks around each fault, so that after a start most of the program
 /// is counted as in use. Unmapped pages are the first that it takes when memory gets tight.
 ///
 /// # Errors
-/// Those of reading /proc/self/maps.
-pub fn forget_code() -> std::io::Result<()> {
-    for line in std::fs::read_to_string("/proc/self/maps")?.lines() {
-        let Some((start, length)) = code_of_file(line) else { continue };
-        // SAFETY: the range is a private mapping of a file that is executable and not writable,
-        // so no page of it was ever changed: each comes back from the file with the same bytes,
-        // this function's own included.
+/// Those of madvise(2).
+pub fn forget_program() -> io::Result<()> {
+    for (start, length) in read_only_segments() {
+        // SAFETY: the range is a segment of the program that was mapped from its file without the
+        // right to write, so no page of it was ever changed (what the loader relocates lies in
+        // writable segments): each page comes back with the same bytes, those of this function
+        // included.
         let done = unsafe {
             libc::madvise(std::ptr::with_exposed_provenance_mut(start), length, libc::MADV_DONTNEED)
         };
@@ -53,16 +56,48 @@ pub fn forget_code() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Start and length of the mapping that a line of /proc/PID/maps is about, if it is code that
-/// was mapped from a file.
-fn code_of_file(line: &str) -> Option<(usize, usize)> {
-    let mut words = line.split_ascii_whitespace();
-    let (range, permissions) = (words.next()?, words.next()?);
-    let path = words.nth(3)?;
-    let (start, end) = range.split_once('-')?;
-    let start = usize::from_str_radix(start, 16).ok()?;
-    let end = usize::from_str_radix(end, 16).ok()?;
-    (permissions == "r-xp" && path.starts_with('/')).then_some((start, end.checked_sub(start)?))
+/// Bytes of a page. sysconf(3).
+fn page_size() -> usize {
+    // SAFETY: sysconf takes an integer and touches no memory of ours.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).unwrap_or(64 * 1024)
+}
+
+/// Start and length, in whole pages, of the program's segments that cannot be written.
+fn read_only_segments() -> Vec<(usize, usize)> {
+    let mut segments = Vec::new();
+    // SAFETY: `first_object` is called before this returns, with the pointer given here, which
+    // is that of a live Vec that nothing else uses meanwhile.
+    unsafe { libc::dl_iterate_phdr(Some(first_object), (&raw mut segments).cast()) };
+    segments
+}
+
+/// Takes the segments of the first object, which is the program itself, and ends the iteration.
+unsafe extern "C" fn first_object(
+    info: *mut libc::dl_phdr_info,
+    _size: usize,
+    segments: *mut libc::c_void,
+) -> libc::c_int {
+    let page = page_size();
+    // SAFETY: the caller passes a valid dl_phdr_info, whose header table has dlpi_phnum entries,
+    // and the Vec of `read_only_segments`.
+    let (info, headers, segments) = unsafe {
+        let info = &*info;
+        let headers = std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum));
+        (info, headers, &mut *segments.cast::<Vec<(usize, usize)>>())
+    };
+    // These are addresses and lengths of this address space, whatever their type on a platform.
+    #[allow(clippy::cast_possible_truncation)]
+    for header in headers {
+        if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0 {
+            let start = info.dlpi_addr as usize + header.p_vaddr as usize;
+            let end = start + header.p_filesz as usize;
+            // Whole pages only, inwards: a page shared with a writable neighbour is not ours.
+            let (first, last) = (start.next_multiple_of(page), end / page * page);
+            segments.push((first, last.saturating_sub(first)));
+        }
+    }
+    1
 }
 
 #[cfg(test)]
@@ -70,17 +105,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_code_of_files_is_forgotten() {
-        let check = |line: &str, expected| assert_eq!(code_of_file(line), expected, "{line}");
-        check(
-            "00400000-00500000 r-xp 00000000 08:02 1735 /usr/bin/skiff",
-            Some((0x400000, 0x100000)),
-        );
-        check("00400000-00500000 r--p 00000000 08:02 1735 /usr/bin/skiff", None);
-        check("00400000-00500000 rw-p 00000000 08:02 1735 /usr/bin/skiff", None);
-        check("7ffd000-7ffe000 r-xp 00000000 00:00 0 [vdso]", None);
-        check("7ffd000-7ffe000 r-xp 00000000 00:00 0", None);
-        check("", None);
-        forget_code().expect("our own maps can be read");
+    fn a_program_that_was_forgotten_goes_on() {
+        static WORDS: [&str; 2] = ["still", "there"];
+        assert!(!read_only_segments().is_empty());
+        forget_program().expect("our own segments can be advised about");
+        assert_eq!(WORDS.concat(), "stillthere");
     }
 }
