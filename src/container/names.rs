@@ -28,8 +28,9 @@ pub fn made_up(id: &Id, attempt: u32) -> String {
     let digits = id.as_str().as_bytes();
     // Each attempt looks at other digits of the id; they are random already.
     let at = usize::try_from(attempt).unwrap_or(0) * 8 % 56;
+    // Kept below 2^26, so that the product has room in a usize of 32 bits.
     let seed =
-        digits[at..at + 8].iter().fold(0usize, |sum, b| (sum * 31 + usize::from(*b)) & 0xfff_ffff);
+        digits[at..at + 8].iter().fold(0usize, |sum, b| (sum * 31 + usize::from(*b)) & 0x3ff_ffff);
     let adjective = ADJECTIVES[seed % ADJECTIVES.len()];
     let surname = SURNAMES[seed / ADJECTIVES.len() % SURNAMES.len()];
     match attempt {
