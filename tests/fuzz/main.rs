@@ -1,5 +1,5 @@
-//! Throws damaged input at what reads from strangers: request heads, bodies, queries, tar layers,
-//! monitor messages.
+//! Throws damaged input at what reads from strangers: bodies, queries, tar layers. Request heads are
+//! fuzzed beside their parser, messages to a running monitor in `tests/it`.
 //!
 //! Inputs are good ones with bytes flipped, pieces cut, doubled, and swapped with pieces of
 //! others; all from a seed that a failure prints (`SKIFF_FUZZ_SEED` runs it alone). What must
@@ -9,7 +9,6 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 mod bodies;
-mod heads;
 mod mutate;
 mod tars;
 

@@ -22,6 +22,9 @@ mod images;
 mod inside;
 mod lifecycle;
 mod logs;
+mod messages;
+#[path = "../fuzz/mutate.rs"]
+mod mutate;
 mod run;
 mod survive;
 mod tty;

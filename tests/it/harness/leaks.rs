@@ -69,6 +69,10 @@ impl<'a> Leaks<'a> {
             if now != before.mounts {
                 left.push(format!("{now} mounts instead of {}", before.mounts));
             }
+            let links = links(daemon.keeper_pid());
+            if links != ["lo"] {
+                left.push(format!("network links {links:?}"));
+            }
             left.extend(files_left(daemon));
             let pid = daemon.pid();
             let fds = descriptors(pid);
@@ -183,6 +187,13 @@ fn command_line(pid: i32) -> String {
 fn mounts(pid: i32) -> Vec<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
+}
+
+/// Names of the links in the network namespace of a process.
+fn links(pid: i32) -> Vec<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap_or_default();
+    let names = text.lines().skip(2).filter_map(|line| line.split(':').next());
+    names.map(|name| name.trim().to_owned()).collect()
 }
 
 /// What each open descriptor of a process refers to, but for what it opens once, at first use.

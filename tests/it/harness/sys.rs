@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -79,5 +80,40 @@ pub fn with_terminal(command: &mut Command) {
             check(libc::setsid())?;
             check(libc::ioctl(0, libc::TIOCSCTTY, 0)).map(drop)
         });
+    }
+}
+
+/// A connection that keeps packets apart.
+pub struct Seqpacket(OwnedFd);
+
+impl Seqpacket {
+    /// Connects to the socket `name` in `dir`, whose path may be too long for an address.
+    pub fn connect(dir: &Path, name: &str) -> Seqpacket {
+        let dir = File::open(dir).unwrap();
+        let path = format!("/proc/self/fd/{}/{name}", dir.as_raw_fd());
+        // SAFETY: sockaddr_un is plain data; the address and its length belong together, and the
+        // descriptor is owned as soon as it is there.
+        unsafe {
+            let mut address: libc::sockaddr_un = std::mem::zeroed();
+            address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+            for (to, from) in address.sun_path.iter_mut().zip(path.bytes()) {
+                *to = from as libc::c_char;
+            }
+            let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+            let socket = OwnedFd::from_raw_fd(check(libc::socket(libc::AF_UNIX, kind, 0)).unwrap());
+            let length = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+            let pointer = std::ptr::from_ref(&address).cast();
+            check(libc::connect(socket.as_raw_fd(), pointer, length)).unwrap();
+            Seqpacket(socket)
+        }
+    }
+
+    /// Sends one packet; the other side may hang up at any time.
+    pub fn send(&self, packet: &[u8]) -> bool {
+        // SAFETY: pointer and length are those of one slice, which send only reads.
+        let sent = unsafe {
+            libc::send(self.0.as_raw_fd(), packet.as_ptr().cast(), packet.len(), libc::MSG_NOSIGNAL)
+        };
+        sent >= 0
     }
 }
