@@ -570,8 +570,9 @@ fn processes_of_a_container_end_with_it() {
         d.ok(["run", "-d", "busybox", "sh", "-c", "sleep 4321 & setsid sleep 4322 & sleep 0.3"]);
     d.ok(["wait", &id]);
     wait_until("its children are gone", || {
-        let list = Command::new("ps").args(["-eo", "args"]).output();
-        list.is_ok_and(|l| !String::from_utf8_lossy(&l.stdout).contains("sleep 432"))
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let lines = processes.filter_map(|p| std::fs::read(p.path().join("cmdline")).ok());
+        !lines.into_iter().any(|line| line.starts_with(b"sleep\x00432"))
     });
     d.assert_nothing_left_behind();
 }
