@@ -6,6 +6,7 @@
 pub mod atomic_file;
 pub mod digest;
 pub mod error;
+pub mod fields;
 pub mod guard;
 pub mod id;
 pub mod lock;
@@ -17,6 +18,7 @@ pub mod units;
 
 pub use digest::Digest;
 pub use error::{Context, Error, Kind, Result};
+pub(crate) use fields::fields;
 pub use guard::guard;
 pub use id::Id;
 pub use lock::Lock;

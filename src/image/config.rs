@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{History, Image, Layer};
-use crate::base::{Context, Digest, Error, Result, Timestamp};
+use crate::base::fields::string_or_list;
+use crate::base::{Context, Digest, Error, Result, Timestamp, fields};
 use crate::model::config::{Healthcheck, RunConfig};
 
 /// Largest config in bytes; the registries' own limit for manifests.
@@ -17,102 +18,99 @@ pub(super) const MAX_BYTES: u64 = 4 << 20;
 /// Most layers: the kernel stacks 500.
 pub(super) const MAX_LAYERS: usize = 500;
 
-/// The file. Fields in the order in which Docker writes them.
-#[derive(Serialize, Deserialize, Default)]
-#[serde(default)]
-struct File {
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    author: String,
-    #[serde(deserialize_with = "nullable")]
-    architecture: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    variant: String,
-    #[serde(deserialize_with = "lenient")]
-    created: Option<Timestamp>,
-    #[serde(deserialize_with = "nullable")]
-    os: String,
-    #[serde(deserialize_with = "nullable")]
-    config: Run,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    comment: String,
-    #[serde(deserialize_with = "nullable")]
-    history: Vec<HistoryEntry>,
-    rootfs: RootFs,
+fields! {
+    /// The file. Fields in the order in which Docker writes them.
+    #[derive(Serialize, Default)]
+    struct File {
+        #[serde(skip_serializing_if = "String::is_empty")]
+        author: String,
+        architecture: String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        variant: String,
+        created by lenient: Option<Timestamp>,
+        os: String,
+        config: Run,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        comment: String,
+        history: Vec<HistoryEntry>,
+        rootfs: RootFs,
+    }
 }
 
-#[derive(Serialize, Deserialize, Default)]
-struct RootFs {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default, deserialize_with = "nullable")]
-    diff_ids: Vec<Digest>,
+fields! {
+    #[derive(Serialize, Default)]
+    struct RootFs {
+        kind as "type": String,
+        diff_ids: Vec<Digest>,
+    }
 }
 
-#[derive(Serialize, Deserialize, Default)]
-#[serde(default)]
-struct HistoryEntry {
-    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
-    created: Option<Timestamp>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    created_by: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    author: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    comment: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
-    empty_layer: bool,
+fields! {
+    #[derive(Serialize, Default)]
+    struct HistoryEntry {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        created by lenient: Option<Timestamp>,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        created_by: String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        author: String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        comment: String,
+        #[serde(skip_serializing_if = "is_false")]
+        empty_layer: bool,
+    }
 }
 
-/// The `config` object.
-#[derive(Serialize, Deserialize, Default)]
-#[serde(default, rename_all = "PascalCase")]
-struct Run {
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    hostname: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    domainname: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    user: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
-    attach_stdin: bool,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
-    attach_stdout: bool,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
-    attach_stderr: bool,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
-    exposed_ports: BTreeMap<String, Empty>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
-    tty: bool,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
-    open_stdin: bool,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
-    stdin_once: bool,
-    #[serde(deserialize_with = "nullable")]
-    env: Vec<String>,
-    #[serde(deserialize_with = "words", skip_serializing_if = "Option::is_none")]
-    cmd: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    healthcheck: Option<Health>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    image: String,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
-    volumes: BTreeMap<String, Empty>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    working_dir: String,
-    #[serde(deserialize_with = "words", skip_serializing_if = "Option::is_none")]
-    entrypoint: Option<Vec<String>>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_false")]
-    network_disabled: bool,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
-    on_build: Vec<String>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "BTreeMap::is_empty")]
-    labels: BTreeMap<String, String>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "String::is_empty")]
-    stop_signal: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stop_timeout: Option<i64>,
-    #[serde(deserialize_with = "words", skip_serializing_if = "Option::is_none")]
-    shell: Option<Vec<String>>,
+fields! {
+    /// The `config` object.
+    #[derive(Serialize, Default)]
+    struct Run {
+        #[serde(skip_serializing_if = "String::is_empty")]
+        hostname as "Hostname": String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        domainname as "Domainname": String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        user as "User": String,
+        #[serde(skip_serializing_if = "is_false")]
+        attach_stdin as "AttachStdin": bool,
+        #[serde(skip_serializing_if = "is_false")]
+        attach_stdout as "AttachStdout": bool,
+        #[serde(skip_serializing_if = "is_false")]
+        attach_stderr as "AttachStderr": bool,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        exposed_ports as "ExposedPorts": BTreeMap<String, Empty>,
+        #[serde(skip_serializing_if = "is_false")]
+        tty as "Tty": bool,
+        #[serde(skip_serializing_if = "is_false")]
+        open_stdin as "OpenStdin": bool,
+        #[serde(skip_serializing_if = "is_false")]
+        stdin_once as "StdinOnce": bool,
+        env as "Env": Vec<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cmd as "Cmd" by string_or_list: Option<Vec<String>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        healthcheck as "Healthcheck": Option<Health>,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        image as "Image": String,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        volumes as "Volumes": BTreeMap<String, Empty>,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        working_dir as "WorkingDir": String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        entrypoint as "Entrypoint" by string_or_list: Option<Vec<String>>,
+        #[serde(skip_serializing_if = "is_false")]
+        network_disabled as "NetworkDisabled": bool,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        on_build as "OnBuild": Vec<String>,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        labels as "Labels": BTreeMap<String, String>,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        stop_signal as "StopSignal": String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stop_timeout as "StopTimeout": Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        shell as "Shell" by string_or_list: Option<Vec<String>>,
+    }
 }
 
 /// `{}`, where the key alone counts; whatever is in it is ignored.
@@ -131,21 +129,22 @@ impl<'de> Deserialize<'de> for Empty {
     }
 }
 
-#[derive(Serialize, Deserialize, Default)]
-#[serde(default, rename_all = "PascalCase")]
-struct Health {
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
-    test: Vec<String>,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
-    interval: i64,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
-    timeout: i64,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
-    start_period: i64,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
-    start_interval: i64,
-    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_zero")]
-    retries: i64,
+fields! {
+    #[derive(Serialize, Default)]
+    struct Health {
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        test as "Test": Vec<String>,
+        #[serde(skip_serializing_if = "is_zero")]
+        interval as "Interval": i64,
+        #[serde(skip_serializing_if = "is_zero")]
+        timeout as "Timeout": i64,
+        #[serde(skip_serializing_if = "is_zero")]
+        start_period as "StartPeriod": i64,
+        #[serde(skip_serializing_if = "is_zero")]
+        start_interval as "StartInterval": i64,
+        #[serde(skip_serializing_if = "is_zero")]
+        retries as "Retries": i64,
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde wants it so.
@@ -158,31 +157,10 @@ fn is_zero(value: &i64) -> bool {
     *value == 0
 }
 
-/// `null` is the default.
-fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
 /// What does not parse as a time is none.
 fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     Ok(text.and_then(|text| Timestamp::parse_rfc3339(&text)))
-}
-
-/// A list of words, or, as old programs wrote it, one word alone.
-fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Words {
-        Many(Vec<String>),
-        One(String),
-    }
-    Ok(Option::<Words>::deserialize(deserializer)?.map(|words| match words {
-        Words::Many(words) => words,
-        Words::One(word) => vec![word],
-    }))
 }
 
 /// What a new image is made of.

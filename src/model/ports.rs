@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::fields;
+
 /// A transport protocol that can be published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
@@ -73,12 +75,13 @@ impl<'de> Deserialize<'de> for PortProto {
     }
 }
 
-/// Where a port is published on the host.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PortBinding {
-    /// Host address; empty is all.
-    pub host_ip: String,
-    /// Host port or range `N-M`; empty is a free one.
-    pub host_port: String,
+fields! {
+    /// Where a port is published on the host.
+    #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+    pub struct PortBinding {
+        /// Host address; empty is all.
+        pub host_ip: String,
+        /// Host port or range `N-M`; empty is a free one.
+        pub host_port: String,
+    }
 }

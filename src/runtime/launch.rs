@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Context, Id, Result};
+use crate::base::{Context, Id, Result, fields};
 use crate::model::{LogConfig, Ulimit};
 
 /// Everything about one run of one container.
@@ -127,20 +127,21 @@ pub enum MountSource {
     Tmpfs(String),
 }
 
-/// Which namespaces are made new (`None`), shared with the host, or joined by path.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Namespaces {
-    /// Network.
-    pub net: Namespace,
-    /// Process ids.
-    pub pid: Namespace,
-    /// System V IPC and POSIX queues.
-    pub ipc: Namespace,
-    /// Host name.
-    pub uts: Namespace,
-    /// Cgroup root.
-    pub cgroup: Namespace,
+fields! {
+    /// Which namespaces are made new (`None`), shared with the host, or joined by path.
+    #[derive(Debug, Clone, Default, Serialize)]
+    pub struct Namespaces {
+        /// Network.
+        pub net: Namespace,
+        /// Process ids.
+        pub pid: Namespace,
+        /// System V IPC and POSIX queues.
+        pub ipc: Namespace,
+        /// Host name.
+        pub uts: Namespace,
+        /// Cgroup root.
+        pub cgroup: Namespace,
+    }
 }
 
 /// One namespace of a container.

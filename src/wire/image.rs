@@ -9,63 +9,65 @@ use serde::{Deserialize, Serialize};
 
 use super::container::Config;
 use super::container::inspect::GraphDriver;
+use crate::base::fields;
 
-/// An image in a list.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct Summary {
-    /// Containers that use it; -1 when they were not counted.
-    pub containers: i64,
-    pub created: i64,
-    pub id: String,
-    pub labels: Option<BTreeMap<String, String>>,
-    pub parent_id: String,
-    pub repo_digests: Vec<String>,
-    pub repo_tags: Vec<String>,
-    /// Bytes shared with others; -1 when they were not counted.
-    pub shared_size: i64,
-    pub size: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub virtual_size: Option<i64>,
+fields! {
+    /// An image in a list.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Summary {
+        /// Containers that use it; -1 when they were not counted.
+        pub containers as "Containers": i64,
+        pub created as "Created": i64,
+        pub id as "Id": String,
+        pub labels as "Labels": Option<BTreeMap<String, String>>,
+        pub parent_id as "ParentId": String,
+        pub repo_digests as "RepoDigests": Vec<String>,
+        pub repo_tags as "RepoTags": Vec<String>,
+        /// Bytes shared with others; -1 when they were not counted.
+        pub shared_size as "SharedSize": i64,
+        pub size as "Size": i64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub virtual_size as "VirtualSize": Option<i64>,
+    }
 }
 
-/// All about an image.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct Inspect {
-    pub id: String,
-    pub repo_tags: Vec<String>,
-    pub repo_digests: Vec<String>,
-    pub parent: String,
-    pub comment: String,
-    pub created: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub container: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub container_config: Option<Config>,
-    pub docker_version: String,
-    pub author: String,
-    pub config: Config,
-    pub architecture: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub variant: String,
-    pub os: String,
-    pub size: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub virtual_size: Option<i64>,
-    pub graph_driver: GraphDriver,
-    #[serde(rename = "RootFS")]
-    pub root_fs: RootFs,
-    pub metadata: Metadata,
+fields! {
+    /// All about an image.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Inspect {
+        pub id as "Id": String,
+        pub repo_tags as "RepoTags": Vec<String>,
+        pub repo_digests as "RepoDigests": Vec<String>,
+        pub parent as "Parent": String,
+        pub comment as "Comment": String,
+        pub created as "Created": String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub container as "Container": Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub container_config as "ContainerConfig": Option<Config>,
+        pub docker_version as "DockerVersion": String,
+        pub author as "Author": String,
+        pub config as "Config": Config,
+        pub architecture as "Architecture": String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub variant as "Variant": String,
+        pub os as "Os": String,
+        pub size as "Size": i64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub virtual_size as "VirtualSize": Option<i64>,
+        pub graph_driver as "GraphDriver": GraphDriver,
+        pub root_fs as "RootFS": RootFs,
+        pub metadata as "Metadata": Metadata,
+    }
 }
 
-/// Layers of an image, by diff id, base first.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct RootFs {
-    #[serde(rename = "Type")]
-    pub kind: String,
-    pub layers: Vec<String>,
+fields! {
+    /// Layers of an image, by diff id, base first.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct RootFs {
+        pub kind as "Type": String,
+        pub layers as "Layers": Vec<String>,
+    }
 }
 
 /// What is known of an image here alone.
@@ -75,24 +77,26 @@ pub struct Metadata {
     pub last_tag_time: String,
 }
 
-/// One line of an image's history, newest first.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct History {
-    pub comment: String,
-    pub created: i64,
-    pub created_by: String,
-    pub id: String,
-    pub size: i64,
-    pub tags: Option<Vec<String>>,
+fields! {
+    /// One line of an image's history, newest first.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct History {
+        pub comment as "Comment": String,
+        pub created as "Created": i64,
+        pub created_by as "CreatedBy": String,
+        pub id as "Id": String,
+        pub size as "Size": i64,
+        pub tags as "Tags": Option<Vec<String>>,
+    }
 }
 
-/// One step of an image's removal.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct DeleteItem {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub deleted: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub untagged: String,
+fields! {
+    /// One step of an image's removal.
+    #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+    pub struct DeleteItem {
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub deleted as "Deleted": String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub untagged as "Untagged": String,
+    }
 }

@@ -26,12 +26,13 @@ pub fn from_request<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     parse(body, MAX_VALUES)?.read()
 }
 
-/// Reads the first value of a daemon's answer, of any size.
+/// Reads a daemon's answer, of any size. Daemons write names as they are, so that it is read
+/// straight into its type, which is several times as fast.
 ///
 /// # Errors
-/// As [`from_request`].
+/// `BadParameter`: no JSON, or a wrong type.
 pub fn from_answer<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
-    parse(body, usize::MAX)?.read()
+    serde_json::from_slice(body).map_err(|error| invalid(&error))
 }
 
 /// A body that has been parsed and not yet been given a type.
@@ -62,42 +63,12 @@ fn parse(body: &[u8], max_values: usize) -> Result<Parsed> {
         return Err(Error::bad_parameter("invalid JSON: got EOF while reading request body"));
     }
     let left = Cell::new(max_values);
-    let mut source = serde_json::Deserializer::from_str(&text);
+    let mut source = serde_json::Deserializer::from_slice(text.as_bytes());
     TreeSeed { left: &left }.deserialize(&mut source).map(Parsed).map_err(|error| invalid(&error))
 }
 
 fn invalid(error: &serde_json::Error) -> Error {
     Error::bad_parameter(format!("invalid JSON: {error}"))
-}
-
-/// Reads a list of strings, or one string in its place; for `#[serde(deserialize_with)]`.
-///
-/// # Errors
-/// Those of `deserializer`.
-pub fn string_or_list<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Vec<String>>, D::Error> {
-    struct Words;
-    impl<'de> Visitor<'de> for Words {
-        type Value = Option<Vec<String>>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of strings, or a string")
-        }
-        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            Ok(Some(vec![text.to_owned()]))
-        }
-        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-            let mut words = Vec::new();
-            while let Some(word) = list.next_element()? {
-                words.push(word);
-            }
-            Ok(Some(words))
-        }
-    }
-    deserializer.deserialize_any(Words)
 }
 
 /// A JSON value whose objects keep the order and the doubles of their keys.
@@ -448,7 +419,7 @@ mod tests {
         name: String,
         count: i64,
         on: bool,
-        #[serde(deserialize_with = "string_or_list")]
+        #[serde(deserialize_with = "crate::base::fields::string_or_list")]
         cmd: Option<Vec<String>>,
         words: Option<Vec<String>>,
         map: BTreeMap<String, Option<i64>>,

@@ -3,37 +3,41 @@
 // The fields are the protocol's own words, explained in its reference.
 #![allow(missing_docs)]
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// One message; each field stays away when it says nothing.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Message {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub stream: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub status: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub progress_detail: Option<ProgressDetail>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub progress: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error_detail: Option<ErrorDetail>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub error: String,
+use crate::base::fields;
+
+fields! {
+    /// One message; each field stays away when it says nothing.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Message {
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub stream: String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub status: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub progress_detail as "progressDetail": Option<ProgressDetail>,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub progress: String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub id: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub error_detail as "errorDetail": Option<ErrorDetail>,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub error: String,
+    }
 }
 
-/// How far a transfer has come, in bytes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ProgressDetail {
-    #[serde(skip_serializing_if = "is_zero")]
-    pub current: u64,
-    /// 0 when it is not known.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub total: u64,
+fields! {
+    /// How far a transfer has come, in bytes.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct ProgressDetail {
+        #[serde(skip_serializing_if = "is_zero")]
+        pub current: u64,
+        /// 0 when it is not known.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub total: u64,
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde gives a reference
@@ -41,13 +45,14 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// What broke a stream off.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ErrorDetail {
-    #[serde(skip_serializing_if = "is_no_code")]
-    pub code: i64,
-    pub message: String,
+fields! {
+    /// What broke a stream off.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct ErrorDetail {
+        #[serde(skip_serializing_if = "is_no_code")]
+        pub code: i64,
+        pub message: String,
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde gives a reference

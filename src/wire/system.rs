@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::container::config::Empty;
+use crate::base::fields;
 
 /// Newest version served, as text; see [`super::Version::NEWEST`].
 pub const API_VERSION: &str = "1.44";
@@ -25,25 +26,25 @@ pub struct ErrorBody {
     pub message: String,
 }
 
-/// Answer of `version`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct Version {
-    pub platform: Platform,
-    pub components: Vec<Component>,
-    pub version: String,
-    pub api_version: String,
-    #[serde(rename = "MinAPIVersion")]
-    pub min_api_version: String,
-    pub git_commit: String,
-    pub go_version: String,
-    pub os: String,
-    pub arch: String,
-    pub kernel_version: String,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub experimental: bool,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub build_time: String,
+fields! {
+    /// Answer of `version`.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Version {
+        pub platform as "Platform": Platform,
+        pub components as "Components": Vec<Component>,
+        pub version as "Version": String,
+        pub api_version as "ApiVersion": String,
+        pub min_api_version as "MinAPIVersion": String,
+        pub git_commit as "GitCommit": String,
+        pub go_version as "GoVersion": String,
+        pub os as "Os": String,
+        pub arch as "Arch": String,
+        pub kernel_version as "KernelVersion": String,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        pub experimental as "Experimental": bool,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub build_time as "BuildTime": String,
+    }
 }
 
 /// Name of the product.
@@ -53,141 +54,129 @@ pub struct Platform {
     pub name: String,
 }
 
-/// A part of the product.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct Component {
-    pub name: String,
-    pub version: String,
-    pub details: BTreeMap<String, String>,
+fields! {
+    /// A part of the product.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Component {
+        pub name as "Name": String,
+        pub version as "Version": String,
+        pub details as "Details": BTreeMap<String, String>,
+    }
 }
 
-/// Something that happened.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Event {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub status: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub id: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub from: String,
-    #[serde(rename = "Type")]
-    pub kind: String,
-    #[serde(rename = "Action")]
-    pub action: String,
-    #[serde(rename = "Actor")]
-    pub actor: Actor,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub scope: String,
-    pub time: i64,
-    #[serde(rename = "timeNano")]
-    pub time_nano: i64,
+fields! {
+    /// Something that happened.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Event {
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub status: String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub id: String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub from: String,
+        pub kind as "Type": String,
+        pub action as "Action": String,
+        pub actor as "Actor": Actor,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub scope: String,
+        pub time: i64,
+        pub time_nano as "timeNano": i64,
+    }
 }
 
-/// What it happened to.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct Actor {
-    #[serde(rename = "ID")]
-    pub id: String,
-    pub attributes: BTreeMap<String, String>,
+fields! {
+    /// What it happened to.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Actor {
+        pub id as "ID": String,
+        pub attributes as "Attributes": BTreeMap<String, String>,
+    }
 }
 
-/// Answer of `info`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct Info {
-    #[serde(rename = "ID")]
-    pub id: String,
-    pub containers: i64,
-    pub containers_running: i64,
-    pub containers_paused: i64,
-    pub containers_stopped: i64,
-    pub images: i64,
-    pub driver: String,
-    pub driver_status: Vec<[String; 2]>,
-    pub plugins: Plugins,
-    pub memory_limit: bool,
-    pub swap_limit: bool,
-    pub cpu_cfs_period: bool,
-    pub cpu_cfs_quota: bool,
-    #[serde(rename = "CPUShares")]
-    pub cpu_shares: bool,
-    #[serde(rename = "CPUSet")]
-    pub cpu_set: bool,
-    pub pids_limit: bool,
-    #[serde(rename = "IPv4Forwarding")]
-    pub ipv4_forwarding: bool,
-    pub bridge_nf_iptables: bool,
-    #[serde(rename = "BridgeNfIp6tables")]
-    pub bridge_nf_ip6tables: bool,
-    pub debug: bool,
-    #[serde(rename = "NFd")]
-    pub n_fd: i64,
-    pub oom_kill_disable: bool,
-    #[serde(rename = "NGoroutines")]
-    pub n_goroutines: i64,
-    pub system_time: String,
-    pub logging_driver: String,
-    pub cgroup_driver: String,
-    pub cgroup_version: String,
-    #[serde(rename = "NEventsListener")]
-    pub n_events_listener: i64,
-    pub kernel_version: String,
-    pub operating_system: String,
-    #[serde(rename = "OSVersion")]
-    pub os_version: String,
-    #[serde(rename = "OSType")]
-    pub os_type: String,
-    pub architecture: String,
-    pub index_server_address: String,
-    pub registry_config: RegistryConfig,
-    #[serde(rename = "NCPU")]
-    pub ncpu: i64,
-    pub mem_total: i64,
-    pub generic_resources: Option<Vec<Empty>>,
-    pub docker_root_dir: String,
-    pub http_proxy: String,
-    pub https_proxy: String,
-    pub no_proxy: String,
-    pub name: String,
-    pub labels: Vec<String>,
-    pub experimental_build: bool,
-    pub server_version: String,
-    pub runtimes: BTreeMap<String, Runtime>,
-    pub default_runtime: String,
-    pub swarm: Swarm,
-    pub live_restore_enabled: bool,
-    pub isolation: String,
-    pub init_binary: String,
-    pub containerd_commit: Commit,
-    pub runc_commit: Commit,
-    pub init_commit: Commit,
-    pub security_options: Vec<String>,
-    #[serde(rename = "CDISpecDirs")]
-    pub cdi_spec_dirs: Vec<String>,
-    pub warnings: Vec<String>,
+fields! {
+    /// Answer of `info`.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Info {
+        pub id as "ID": String,
+        pub containers as "Containers": i64,
+        pub containers_running as "ContainersRunning": i64,
+        pub containers_paused as "ContainersPaused": i64,
+        pub containers_stopped as "ContainersStopped": i64,
+        pub images as "Images": i64,
+        pub driver as "Driver": String,
+        pub driver_status as "DriverStatus": Vec<[String; 2]>,
+        pub plugins as "Plugins": Plugins,
+        pub memory_limit as "MemoryLimit": bool,
+        pub swap_limit as "SwapLimit": bool,
+        pub cpu_cfs_period as "CpuCfsPeriod": bool,
+        pub cpu_cfs_quota as "CpuCfsQuota": bool,
+        pub cpu_shares as "CPUShares": bool,
+        pub cpu_set as "CPUSet": bool,
+        pub pids_limit as "PidsLimit": bool,
+        pub ipv4_forwarding as "IPv4Forwarding": bool,
+        pub bridge_nf_iptables as "BridgeNfIptables": bool,
+        pub bridge_nf_ip6tables as "BridgeNfIp6tables": bool,
+        pub debug as "Debug": bool,
+        pub n_fd as "NFd": i64,
+        pub oom_kill_disable as "OomKillDisable": bool,
+        pub n_goroutines as "NGoroutines": i64,
+        pub system_time as "SystemTime": String,
+        pub logging_driver as "LoggingDriver": String,
+        pub cgroup_driver as "CgroupDriver": String,
+        pub cgroup_version as "CgroupVersion": String,
+        pub n_events_listener as "NEventsListener": i64,
+        pub kernel_version as "KernelVersion": String,
+        pub operating_system as "OperatingSystem": String,
+        pub os_version as "OSVersion": String,
+        pub os_type as "OSType": String,
+        pub architecture as "Architecture": String,
+        pub index_server_address as "IndexServerAddress": String,
+        pub registry_config as "RegistryConfig": RegistryConfig,
+        pub ncpu as "NCPU": i64,
+        pub mem_total as "MemTotal": i64,
+        pub generic_resources as "GenericResources": Option<Vec<Empty>>,
+        pub docker_root_dir as "DockerRootDir": String,
+        pub http_proxy as "HttpProxy": String,
+        pub https_proxy as "HttpsProxy": String,
+        pub no_proxy as "NoProxy": String,
+        pub name as "Name": String,
+        pub labels as "Labels": Vec<String>,
+        pub experimental_build as "ExperimentalBuild": bool,
+        pub server_version as "ServerVersion": String,
+        pub runtimes as "Runtimes": BTreeMap<String, Runtime>,
+        pub default_runtime as "DefaultRuntime": String,
+        pub swarm as "Swarm": Swarm,
+        pub live_restore_enabled as "LiveRestoreEnabled": bool,
+        pub isolation as "Isolation": String,
+        pub init_binary as "InitBinary": String,
+        pub containerd_commit as "ContainerdCommit": Commit,
+        pub runc_commit as "RuncCommit": Commit,
+        pub init_commit as "InitCommit": Commit,
+        pub security_options as "SecurityOptions": Vec<String>,
+        pub cdi_spec_dirs as "CDISpecDirs": Vec<String>,
+        pub warnings as "Warnings": Vec<String>,
+    }
 }
 
-/// Kinds of drivers that are served.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct Plugins {
-    pub volume: Vec<String>,
-    pub network: Vec<String>,
-    pub authorization: Option<Vec<String>>,
-    pub log: Vec<String>,
+fields! {
+    /// Kinds of drivers that are served.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Plugins {
+        pub volume as "Volume": Vec<String>,
+        pub network as "Network": Vec<String>,
+        pub authorization as "Authorization": Option<Vec<String>>,
+        pub log as "Log": Vec<String>,
+    }
 }
 
-/// Where images are pulled from.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct RegistryConfig {
-    #[serde(rename = "InsecureRegistryCIDRs")]
-    pub insecure_registry_cidrs: Vec<String>,
-    pub index_configs: BTreeMap<String, Empty>,
-    pub mirrors: Option<Vec<String>>,
+fields! {
+    /// Where images are pulled from.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct RegistryConfig {
+        pub insecure_registry_cidrs as "InsecureRegistryCIDRs": Vec<String>,
+        pub index_configs as "IndexConfigs": BTreeMap<String, Empty>,
+        pub mirrors as "Mirrors": Option<Vec<String>>,
+    }
 }
 
 /// A program that runs containers.
@@ -197,25 +186,24 @@ pub struct Runtime {
     pub path: String,
 }
 
-/// State of clustering.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct Swarm {
-    #[serde(rename = "NodeID")]
-    pub node_id: String,
-    pub node_addr: String,
-    pub local_node_state: String,
-    pub control_available: bool,
-    pub error: String,
-    pub remote_managers: Option<Vec<Empty>>,
+fields! {
+    /// State of clustering.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Swarm {
+        pub node_id as "NodeID": String,
+        pub node_addr as "NodeAddr": String,
+        pub local_node_state as "LocalNodeState": String,
+        pub control_available as "ControlAvailable": bool,
+        pub error as "Error": String,
+        pub remote_managers as "RemoteManagers": Option<Vec<Empty>>,
+    }
 }
 
-/// A commit that a part was built from.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Commit {
-    #[serde(rename = "ID")]
-    pub id: String,
-    #[serde(rename = "Expected")]
-    pub expected: String,
+fields! {
+    /// A commit that a part was built from.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Commit {
+        pub id as "ID": String,
+        pub expected as "Expected": String,
+    }
 }

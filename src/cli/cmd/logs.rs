@@ -10,7 +10,7 @@ use crate::cli::fail::{Failure, Outcome};
 use crate::cli::session::Session;
 use crate::cli::value::point_in_time;
 use crate::http::client::RequestBody;
-use crate::wire::container::Inspect;
+use crate::wire::container::inspect::Brief;
 
 /// `logs`
 pub(crate) fn logs(session: &Session, args: &Args) -> Outcome {
@@ -52,6 +52,6 @@ pub(crate) fn logs(session: &Session, args: &Args) -> Outcome {
 }
 
 fn has_terminal(client: &Client, name: &str) -> Result<bool, Failure> {
-    let container: Inspect = client.get(Target::new(&["containers", name, "json"]).as_str())?;
+    let container: Brief = client.get(Target::new(&["containers", name, "json"]).as_str())?;
     Ok(container.config.tty)
 }

@@ -19,7 +19,8 @@ use crate::cli::session::Session;
 use crate::http::client::{RequestBody, Response};
 use crate::model::Reference;
 use crate::sys::tty;
-use crate::wire::container::{Config, CreateRequest, CreateResponse, Inspect, WaitResponse};
+use crate::wire::container::inspect::Brief;
+use crate::wire::container::{Config, CreateRequest, CreateResponse, WaitResponse};
 
 /// `run`
 pub(crate) fn run(session: &Session, args: &Args) -> Outcome {
@@ -283,7 +284,7 @@ fn start_attached(session: &Session, args: &Args) -> Outcome {
         return Err(Failure::new("you cannot start and attach multiple containers at once"));
     };
     let client = session.client()?;
-    let container: Inspect = client.get(Target::new(&["containers", name, "json"]).as_str())?;
+    let container: Brief = client.get(Target::new(&["containers", name, "json"]).as_str())?;
     let tty = container.config.tty;
     let wish = Wish {
         id: container.id,
@@ -305,7 +306,7 @@ fn start_attached(session: &Session, args: &Args) -> Outcome {
 pub(crate) fn attach(session: &Session, args: &Args) -> Outcome {
     let client = session.client()?;
     let name = args.free.first().map_or("", String::as_str);
-    let container: Inspect = client.get(Target::new(&["containers", name, "json"]).as_str())?;
+    let container: Brief = client.get(Target::new(&["containers", name, "json"]).as_str())?;
     let state = &container.state;
     let cannot = |what: &str| Err(Failure::new(format!("You cannot attach to a {what}")));
     match () {

@@ -5,70 +5,71 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{HostConfig, NetworkingConfig};
-use crate::base::Result;
-use crate::wire::json::{self, string_or_list};
+use crate::base::fields::string_or_list;
+use crate::base::{Result, fields};
+use crate::wire::json;
 
 /// An empty object, the value of set-like maps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Empty {}
 
-/// The portable half of a container's configuration, and an image's.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct Config {
-    pub hostname: String,
-    pub domainname: String,
-    pub user: String,
-    pub attach_stdin: bool,
-    pub attach_stdout: bool,
-    pub attach_stderr: bool,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub exposed_ports: BTreeMap<String, Empty>,
-    pub tty: bool,
-    pub open_stdin: bool,
-    pub stdin_once: bool,
-    pub env: Option<Vec<String>>,
-    #[serde(deserialize_with = "string_or_list")]
-    pub cmd: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub healthcheck: Option<HealthConfig>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub args_escaped: bool,
-    pub image: String,
-    pub volumes: Option<BTreeMap<String, Empty>>,
-    pub working_dir: String,
-    #[serde(deserialize_with = "string_or_list")]
-    pub entrypoint: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub network_disabled: bool,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub mac_address: String,
-    pub on_build: Option<Vec<String>>,
-    pub labels: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub stop_signal: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stop_timeout: Option<i64>,
-    #[serde(deserialize_with = "string_or_list", skip_serializing_if = "Option::is_none")]
-    pub shell: Option<Vec<String>>,
+fields! {
+    /// The portable half of a container's configuration, and an image's.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Config {
+        pub hostname as "Hostname": String,
+        pub domainname as "Domainname": String,
+        pub user as "User": String,
+        pub attach_stdin as "AttachStdin": bool,
+        pub attach_stdout as "AttachStdout": bool,
+        pub attach_stderr as "AttachStderr": bool,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        pub exposed_ports as "ExposedPorts": BTreeMap<String, Empty>,
+        pub tty as "Tty": bool,
+        pub open_stdin as "OpenStdin": bool,
+        pub stdin_once as "StdinOnce": bool,
+        pub env as "Env": Option<Vec<String>>,
+        pub cmd as "Cmd" by string_or_list: Option<Vec<String>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub healthcheck as "Healthcheck": Option<HealthConfig>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        pub args_escaped as "ArgsEscaped": bool,
+        pub image as "Image": String,
+        pub volumes as "Volumes": Option<BTreeMap<String, Empty>>,
+        pub working_dir as "WorkingDir": String,
+        pub entrypoint as "Entrypoint" by string_or_list: Option<Vec<String>>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        pub network_disabled as "NetworkDisabled": bool,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub mac_address as "MacAddress": String,
+        pub on_build as "OnBuild": Option<Vec<String>>,
+        pub labels as "Labels": BTreeMap<String, String>,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub stop_signal as "StopSignal": String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub stop_timeout as "StopTimeout": Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub shell as "Shell" by string_or_list: Option<Vec<String>>,
+    }
 }
 
-/// A health check; durations in nanoseconds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct HealthConfig {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub test: Vec<String>,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub interval: i64,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub timeout: i64,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub start_period: i64,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub start_interval: i64,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub retries: i64,
+fields! {
+    /// A health check; durations in nanoseconds.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct HealthConfig {
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        pub test as "Test": Vec<String>,
+        #[serde(skip_serializing_if = "is_zero")]
+        pub interval as "Interval": i64,
+        #[serde(skip_serializing_if = "is_zero")]
+        pub timeout as "Timeout": i64,
+        #[serde(skip_serializing_if = "is_zero")]
+        pub start_period as "StartPeriod": i64,
+        #[serde(skip_serializing_if = "is_zero")]
+        pub start_interval as "StartInterval": i64,
+        #[serde(skip_serializing_if = "is_zero")]
+        pub retries as "Retries": i64,
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde gives a reference
@@ -105,10 +106,11 @@ impl CreateRequest {
     }
 }
 
-/// Answer of `create`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct CreateResponse {
-    pub id: String,
-    pub warnings: Vec<String>,
+fields! {
+    /// Answer of `create`.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct CreateResponse {
+        pub id as "Id": String,
+        pub warnings as "Warnings": Vec<String>,
+    }
 }

@@ -2,68 +2,98 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::network::NetworkSettings;
 use super::summary::MountPoint;
 use super::{Config, HostConfig};
+use crate::base::fields;
 
-/// All about a container.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct Inspect {
-    pub id: String,
-    pub created: String,
-    pub path: String,
-    pub args: Vec<String>,
-    pub state: State,
-    pub image: String,
-    pub resolv_conf_path: String,
-    pub hostname_path: String,
-    pub hosts_path: String,
-    pub log_path: String,
-    pub name: String,
-    pub restart_count: i64,
-    pub driver: String,
-    pub platform: String,
-    pub mount_label: String,
-    pub process_label: String,
-    pub app_armor_profile: String,
-    #[serde(rename = "ExecIDs")]
-    pub exec_ids: Option<Vec<String>>,
-    pub host_config: HostConfig,
-    pub graph_driver: GraphDriver,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub size_rw: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub size_root_fs: Option<i64>,
-    pub mounts: Vec<MountPoint>,
-    pub config: Config,
-    pub network_settings: NetworkSettings,
+fields! {
+    /// All about a container.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Inspect {
+        pub id as "Id": String,
+        pub created as "Created": String,
+        pub path as "Path": String,
+        pub args as "Args": Vec<String>,
+        pub state as "State": State,
+        pub image as "Image": String,
+        pub resolv_conf_path as "ResolvConfPath": String,
+        pub hostname_path as "HostnamePath": String,
+        pub hosts_path as "HostsPath": String,
+        pub log_path as "LogPath": String,
+        pub name as "Name": String,
+        pub restart_count as "RestartCount": i64,
+        pub driver as "Driver": String,
+        pub platform as "Platform": String,
+        pub mount_label as "MountLabel": String,
+        pub process_label as "ProcessLabel": String,
+        pub app_armor_profile as "AppArmorProfile": String,
+        pub exec_ids as "ExecIDs": Option<Vec<String>>,
+        pub host_config as "HostConfig": HostConfig,
+        pub graph_driver as "GraphDriver": GraphDriver,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub size_rw as "SizeRw": Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub size_root_fs as "SizeRootFs": Option<i64>,
+        pub mounts as "Mounts": Vec<MountPoint>,
+        pub config as "Config": Config,
+        pub network_settings as "NetworkSettings": NetworkSettings,
+    }
 }
 
-/// What a container is doing.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct State {
-    pub status: String,
-    pub running: bool,
-    pub paused: bool,
-    pub restarting: bool,
-    #[serde(rename = "OOMKilled")]
-    pub oom_killed: bool,
-    pub dead: bool,
-    pub pid: i64,
-    pub exit_code: i64,
-    pub error: String,
-    pub started_at: String,
-    pub finished_at: String,
+fields! {
+    /// What attaching has to know of a container: a part of [`Inspect`].
+    #[derive(Debug, Default, Serialize)]
+    pub struct Brief {
+        pub id as "Id": String,
+        pub state as "State": State,
+        pub config as "Config": BriefConfig,
+        pub host_config as "HostConfig": BriefHostConfig,
+    }
 }
 
-/// The storage driver and what it keeps of an object.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct GraphDriver {
-    pub data: Option<BTreeMap<String, String>>,
-    pub name: String,
+fields! {
+    /// The part of [`Config`] that attaching has to know.
+    #[derive(Debug, Default, Serialize)]
+    pub struct BriefConfig {
+        pub tty as "Tty": bool,
+        pub open_stdin as "OpenStdin": bool,
+    }
+}
+
+fields! {
+    /// The part of [`HostConfig`] that attaching has to know.
+    #[derive(Debug, Default, Serialize)]
+    pub struct BriefHostConfig {
+        pub auto_remove as "AutoRemove": bool,
+    }
+}
+
+fields! {
+    /// What a container is doing.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct State {
+        pub status as "Status": String,
+        pub running as "Running": bool,
+        pub paused as "Paused": bool,
+        pub restarting as "Restarting": bool,
+        pub oom_killed as "OOMKilled": bool,
+        pub dead as "Dead": bool,
+        pub pid as "Pid": i64,
+        pub exit_code as "ExitCode": i64,
+        pub error as "Error": String,
+        pub started_at as "StartedAt": String,
+        pub finished_at as "FinishedAt": String,
+    }
+}
+
+fields! {
+    /// The storage driver and what it keeps of an object.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct GraphDriver {
+        pub data as "Data": Option<BTreeMap<String, String>>,
+        pub name as "Name": String,
+    }
 }

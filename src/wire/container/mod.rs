@@ -21,13 +21,16 @@ pub use summary::Summary;
 
 use serde::{Deserialize, Serialize};
 
-/// Answer of `wait`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct WaitResponse {
-    pub status_code: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<WaitError>,
+use crate::base::fields;
+
+fields! {
+    /// Answer of `wait`.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct WaitResponse {
+        pub status_code as "StatusCode": i64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub error as "Error": Option<WaitError>,
+    }
 }
 
 /// Why a container could not be started or waited for.
@@ -37,10 +40,11 @@ pub struct WaitError {
     pub message: String,
 }
 
-/// Answer of `top`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct TopResponse {
-    pub processes: Vec<Vec<String>>,
-    pub titles: Vec<String>,
+fields! {
+    /// Answer of `top`.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct TopResponse {
+        pub processes as "Processes": Vec<Vec<String>>,
+        pub titles as "Titles": Vec<String>,
+    }
 }

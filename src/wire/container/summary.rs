@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::EndpointSettings;
+use crate::base::fields;
 
 /// A container in a list. Borrows when it is written, so that a list of thousands costs no copy.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -47,17 +48,17 @@ pub struct SummaryNetworks {
     pub networks: BTreeMap<String, EndpointSettings>,
 }
 
-/// A port that is served or published.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct Port {
-    #[serde(rename = "IP", skip_serializing_if = "String::is_empty")]
-    pub ip: String,
-    pub private_port: u16,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub public_port: u16,
-    #[serde(rename = "Type")]
-    pub protocol: String,
+fields! {
+    /// A port that is served or published.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Port {
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub ip as "IP": String,
+        pub private_port as "PrivatePort": u16,
+        #[serde(skip_serializing_if = "is_zero")]
+        pub public_port as "PublicPort": u16,
+        pub protocol as "Type": String,
+    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde gives a reference
@@ -65,20 +66,20 @@ fn is_zero(port: &u16) -> bool {
     *port == 0
 }
 
-/// A mount as it is.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct MountPoint {
-    #[serde(rename = "Type", skip_serializing_if = "String::is_empty")]
-    pub kind: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub name: String,
-    pub source: String,
-    pub destination: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub driver: String,
-    pub mode: String,
-    #[serde(rename = "RW")]
-    pub rw: bool,
-    pub propagation: String,
+fields! {
+    /// A mount as it is.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct MountPoint {
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub kind as "Type": String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub name as "Name": String,
+        pub source as "Source": String,
+        pub destination as "Destination": String,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub driver as "Driver": String,
+        pub mode as "Mode": String,
+        pub rw as "RW": bool,
+        pub propagation as "Propagation": String,
+    }
 }
