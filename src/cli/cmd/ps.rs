@@ -1,5 +1,6 @@
 //! `ps` and `top`.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::base::Timestamp;
@@ -33,6 +34,13 @@ const FIELDS: &[(&str, &str)] = &[
 const COLUMNS: &[&str] =
     &["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names", "Size"];
 
+/// What `-q` has to know of a container: of thousands, the rest is passed over as text.
+#[derive(Deserialize)]
+struct OnlyId {
+    #[serde(rename = "Id")]
+    id: String,
+}
+
 /// `ps`
 pub(crate) fn ps(session: &Session, args: &Args) -> Outcome {
     let mut format = session.ps_format(args);
@@ -42,7 +50,7 @@ pub(crate) fn ps(session: &Session, args: &Args) -> Outcome {
                 "WARNING: Ignoring custom format, because both --format and --quiet are set."
             );
         }
-        format = "{{.ID}}".to_owned();
+        format = String::new(); // asks for no sizes
     }
     let sizes = args.on("size") || format.contains(".Size") || format.contains("json");
     let last = args.number("last").filter(|last| *last > 0);
@@ -61,9 +69,15 @@ pub(crate) fn ps(session: &Session, args: &Args) -> Outcome {
         .flag("size", sizes)
         .maybe("limit", last.map(|last| last.to_string()).as_deref())
         .maybe("filters", filters(&wanted).as_deref());
+    let whole = args.on("no-trunc");
+    if args.on("quiet") {
+        let containers: Vec<OnlyId> = session.client()?.get(target.as_str())?;
+        let lines = containers.iter().flat_map(|one| [shown_id(&one.id, whole), "\n"]);
+        print(&lines.collect::<String>())?;
+        return Ok(0);
+    }
     let containers: Vec<Value> = session.client()?.get(target.as_str())?;
     let now = Timestamp::now();
-    let whole = args.on("no-trunc");
     let rows: Vec<Value> = containers.iter().map(|container| row(container, whole, now)).collect();
     let columns = if args.on("size") { COLUMNS } else { &COLUMNS[..COLUMNS.len() - 1] };
     let list = List {
