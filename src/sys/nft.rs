@@ -1,0 +1,644 @@
+//! A table of packet rules in nf_tables, over netlink. nft(8), linux/netfilter/nf_tables.h.
+//!
+//! - Rules are data; what they are for is for others to know. IPv4 only.
+//! - What is sent at once takes effect at once, or not at all; an error names the rule.
+//! - A table is owned by our socket and outlives it where the kernel can do that (6.9): then
+//!   nobody else can change or flush it. Elsewhere a [`Watch`] tells of changes by others.
+
+use std::io;
+use std::net::Ipv4Addr;
+
+use super::netlink::{Message, Reply, Socket, as_text, attributes, code};
+
+const SUBSYSTEM: u16 = 10;
+const BATCH_BEGIN: u16 = 16;
+const BATCH_END: u16 = 17;
+const NEW_TABLE: u16 = 0;
+const GET_TABLE: u16 = 1;
+const DELETE_TABLE: u16 = 2;
+const NEW_CHAIN: u16 = 3;
+const DELETE_CHAIN: u16 = 5;
+const NEW_RULE: u16 = 6;
+const GET_RULE: u16 = 7;
+const DELETE_RULE: u16 = 8;
+const DESTROY_TABLE: u16 = 26;
+/// NFNLGRP_NFTABLES.
+const GROUP: libc::c_int = 7;
+
+const CREATE: u16 = 0x400;
+const APPEND: u16 = 0x800;
+const ECHO: u16 = 8;
+
+const OWNER_AND_PERSIST: u32 = 2 | 4;
+const IPV4: u8 = 2;
+const REGISTER: u32 = 1;
+const REGISTER_2: u32 = 2;
+const VALUE: u16 = 1;
+
+/// Hooks of the kernel, with their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    /// All that arrives.
+    Prerouting = 0,
+    /// What is for others than this host.
+    Forward = 2,
+    /// What this host sends.
+    Output = 3,
+    /// All that leaves.
+    Postrouting = 4,
+}
+
+/// What a chain at a hook does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChainKind {
+    /// Lets pass or drops.
+    Filter,
+    /// Translates addresses, asked for the first packet of a connection.
+    Nat,
+}
+
+/// A chain of rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chain {
+    /// Its name.
+    pub name: &'static str,
+    /// Where the kernel enters it, and at which priority; `None` is entered by jumps only.
+    pub hook: Option<(ChainKind, Hook, i32)>,
+}
+
+/// What a packet must be for a rule to hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Match {
+    /// It has arrived by this interface.
+    From(String),
+    /// It has arrived by another interface.
+    NotFrom(String),
+    /// It leaves by this interface.
+    To(String),
+    /// It leaves by another interface.
+    NotTo(String),
+    /// Its protocol.
+    Protocol(u8),
+    /// Its source is in this network.
+    Source(Ipv4Addr, u8),
+    /// Its destination is in this network.
+    Destination(Ipv4Addr, u8),
+    /// Its destination is an address of this host.
+    DestinationIsLocal,
+    /// Its destination port, from first to last; after [`Match::Protocol`].
+    Ports(u16, u16),
+    /// It belongs or relates to a connection that was let pass before.
+    Established,
+    /// Its connection's destination was translated.
+    Translated,
+}
+
+/// What is done with a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It passes this table.
+    Accept,
+    /// It is dropped.
+    Drop,
+    /// The rules of another chain are asked.
+    Jump(&'static str),
+    /// It gets the address of the interface by which it leaves.
+    Masquerade,
+    /// It gets another destination; its port stays where none is given.
+    Redirect(Ipv4Addr, Option<u16>),
+}
+
+/// A rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Its chain.
+    pub chain: &'static str,
+    /// All of this must hold.
+    pub matches: Vec<Match>,
+    /// Then this is done.
+    pub verdict: Verdict,
+    /// Shown beside it by nft(8), at most 100 bytes.
+    pub comment: String,
+}
+
+/// Where a rule is in the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    chain: &'static str,
+    handle: u64,
+}
+
+/// Our table.
+#[derive(Debug)]
+pub struct Table {
+    socket: Socket,
+    name: String,
+    owned: bool,
+}
+
+impl Table {
+    /// A table of this name in the network namespace of the calling thread; nothing is made yet.
+    ///
+    /// # Errors
+    /// EPROTONOSUPPORT and its like when the kernel has no nf_tables.
+    pub fn open(name: &str) -> io::Result<Table> {
+        let socket = Socket::open(libc::NETLINK_NETFILTER, &[])?;
+        let mut table = Table { socket, name: name.to_owned(), owned: false };
+        // Loads the module, or fails where there is none.
+        table.exists()?;
+        Ok(table)
+    }
+
+    /// Whether nobody else can change the table.
+    pub fn is_owned(&self) -> bool {
+        self.owned
+    }
+
+    /// Whether the table is there.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn exists(&mut self) -> io::Result<bool> {
+        let message =
+            message(GET_TABLE, 0, format!("find table {}", self.name)).text(1, &self.name);
+        match self.socket.ask(vec![message]) {
+            Ok(_) => Ok(true),
+            Err(error) if code(&error) == Some(libc::ENOENT) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How many rules the table has.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn count(&mut self) -> io::Result<usize> {
+        let mut list = Message::list(SUBSYSTEM << 8 | GET_RULE, "list rules").fixed(&general(0));
+        list.push_text(1, &self.name);
+        let replies = self.socket.ask(vec![list])?;
+        Ok(replies.iter().filter(|reply| table_of(reply) == Some(self.name.clone())).count())
+    }
+
+    /// Makes the table anew with these chains and rules, in one step. Connections go on.
+    ///
+    /// # Errors
+    /// The first refusal; then all is as before.
+    pub fn replace(&mut self, chains: &[Chain], rules: &[Rule]) -> io::Result<Vec<Place>> {
+        let name = &self.name;
+        let make = |flags: u32| {
+            let mut make = message(NEW_TABLE, CREATE, format!("make table {name}")).text(1, name);
+            make.push_be32(2, flags);
+            make
+        };
+        let delete = |kind| message(kind, 0, format!("delete table {name}")).text(1, name);
+        let owned = vec![delete(DESTROY_TABLE), make(OWNER_AND_PERSIST)];
+        let plain = vec![make(0), delete(DELETE_TABLE), make(0)];
+        match self.fill(owned, chains, rules) {
+            // A kernel that has no such thing.
+            Err(error) if matches!(code(&error), Some(libc::EOPNOTSUPP | libc::EINVAL)) => {}
+            result => {
+                self.owned = result.is_ok();
+                return result;
+            }
+        }
+        self.owned = false;
+        self.fill(plain, chains, rules)
+    }
+
+    fn fill(
+        &mut self,
+        mut messages: Vec<Message>,
+        chains: &[Chain],
+        rules: &[Rule],
+    ) -> io::Result<Vec<Place>> {
+        messages.extend(chains.iter().map(|chain| new_chain(&self.name, chain)));
+        self.add_after(messages, rules)
+    }
+
+    /// Adds rules at the ends of their chains.
+    ///
+    /// # Errors
+    /// The first refusal; then all is as before. ENOENT when the table has been flushed.
+    pub fn add(&mut self, rules: &[Rule]) -> io::Result<Vec<Place>> {
+        self.add_after(Vec::new(), rules)
+    }
+
+    fn add_after(&mut self, before: Vec<Message>, rules: &[Rule]) -> io::Result<Vec<Place>> {
+        let first = before.len() + 1;
+        let added = rules.iter().map(|rule| new_rule(&self.name, rule));
+        let replies = self.commit(before.into_iter().chain(added).collect())?;
+        let mut handles = vec![0; rules.len()];
+        for reply in replies.iter().filter(|reply| reply.kind == SUBSYSTEM << 8 | NEW_RULE) {
+            let handle = attributes(reply.body.get(4..).unwrap_or_default())
+                .find_map(|(kind, value)| (kind == 3).then(|| value.first_chunk::<8>())?);
+            let place = reply.index.checked_sub(first).and_then(|at| handles.get_mut(at));
+            if let (Some(place), Some(handle)) = (place, handle) {
+                *place = u64::from_be_bytes(*handle);
+            }
+        }
+        let places = rules.iter().zip(handles);
+        Ok(places.map(|(rule, handle)| Place { chain: rule.chain, handle }).collect())
+    }
+
+    /// Removes rules.
+    ///
+    /// # Errors
+    /// ENOENT when one of them is gone; then the others are still there.
+    pub fn remove(&mut self, places: &[Place]) -> io::Result<()> {
+        let delete = |place: &Place| {
+            let what = format!("delete rule {} of chain {}", place.handle, place.chain);
+            message(DELETE_RULE, 0, what)
+                .text(1, &self.name)
+                .text(2, place.chain)
+                .put(3, &place.handle.to_be_bytes())
+        };
+        let messages = places.iter().map(delete).collect();
+        self.commit(messages).map(drop)
+    }
+
+    fn commit(&mut self, messages: Vec<Message>) -> io::Result<Vec<Reply>> {
+        let edge = |kind, what| {
+            let [high, low] = SUBSYSTEM.to_be_bytes();
+            Message::new(kind, 0, what).fixed(&[0, 0, high, low])
+        };
+        let begin = edge(BATCH_BEGIN, "commit the rules");
+        self.socket.batch(begin, messages, edge(BATCH_END, "end"))
+    }
+
+    /// A watch over this table.
+    ///
+    /// # Errors
+    /// Those of socket(2).
+    pub fn watch(&self) -> io::Result<Watch> {
+        let socket = Socket::open(libc::NETLINK_NETFILTER, &[GROUP])?;
+        Ok(Watch { socket, name: self.name.clone(), port: self.socket.port()? })
+    }
+}
+
+/// Tells when others take something away from a table.
+#[derive(Debug)]
+pub struct Watch {
+    socket: Socket,
+    name: String,
+    /// Port of the socket whose changes are our own.
+    port: u32,
+}
+
+impl Watch {
+    /// Waits until the table, a chain or a rule of it has been deleted by somebody else, or may
+    /// have been.
+    ///
+    /// # Errors
+    /// Those of recv(2).
+    pub fn wait(&self) -> io::Result<()> {
+        let lost = |reply: &Reply| {
+            let deletes =
+                [DELETE_TABLE, DELETE_CHAIN, DELETE_RULE].map(|kind| SUBSYSTEM << 8 | kind);
+            deletes.contains(&reply.kind)
+                && reply.port != self.port
+                && table_of(reply).as_ref() == Some(&self.name)
+        };
+        loop {
+            match self.socket.listen()? {
+                Some(replies) if !replies.iter().any(lost) => {}
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+/// The table that a message is about, if it is one of IPv4.
+fn table_of(reply: &Reply) -> Option<String> {
+    let rest = reply.body.get(4..).filter(|_| reply.body[0] == IPV4)?;
+    attributes(rest).find_map(|(kind, value)| (kind == 1).then(|| as_text(value)))
+}
+
+/// struct nfgenmsg.
+fn general(resource: u16) -> [u8; 4] {
+    let [high, low] = resource.to_be_bytes();
+    [IPV4, 0, high, low]
+}
+
+fn message(kind: u16, flags: u16, what: String) -> Message {
+    Message::new(SUBSYSTEM << 8 | kind, flags, what).fixed(&general(0))
+}
+
+fn new_chain(table: &str, chain: &Chain) -> Message {
+    let what = format!("make chain {}", chain.name);
+    let mut message = message(NEW_CHAIN, CREATE, what).text(1, table).text(3, chain.name);
+    if let Some((kind, hook, priority)) = chain.hook {
+        message.push_nest(4, |nest| {
+            nest.push_be32(1, hook as u32);
+            nest.push(2, &priority.to_be_bytes());
+        });
+        message.push_be32(5, 1); // what no rule decides passes
+        let kind = match kind {
+            ChainKind::Filter => "filter",
+            ChainKind::Nat => "nat",
+        };
+        message.push_text(7, kind);
+    }
+    message
+}
+
+fn new_rule(table: &str, rule: &Rule) -> Message {
+    let what = format!("add rule \"{}\" to chain {}", rule.comment, rule.chain);
+    let mut message = message(NEW_RULE, CREATE | APPEND | ECHO, what)
+        .text(1, table)
+        .text(2, rule.chain)
+        .nest(4, |list| {
+            for condition in &rule.matches {
+                condition.push(list);
+            }
+            rule.verdict.push(list);
+        });
+    if !rule.comment.is_empty() {
+        // As nft(8) writes it: type, length, text with its final zero.
+        let mut text = rule.comment.as_bytes()[..rule.comment.len().min(100)].to_vec();
+        text.push(0);
+        let mut value = vec![0, u8::try_from(text.len()).unwrap_or(0)];
+        value.append(&mut text);
+        message.push(7, &value);
+    }
+    message
+}
+
+fn expression(list: &mut Message, name: &str, fill: impl FnOnce(&mut Message)) {
+    list.push_nest(1, |element| {
+        element.push_text(1, name);
+        element.push_nest(2, fill);
+    });
+}
+
+/// Loads a fact about the packet into the register.
+fn load(list: &mut Message, name: &str, key: u32) {
+    expression(list, name, |data| {
+        data.push_be32(1, REGISTER);
+        data.push_be32(2, key);
+    });
+}
+
+/// Loads a part of a header: `base` 1 is the network's, 2 the transport's.
+fn payload(list: &mut Message, base: u32, offset: u32, length: u32) {
+    expression(list, "payload", |data| {
+        for (kind, value) in [(1, REGISTER), (2, base), (3, offset), (4, length)] {
+            data.push_be32(kind, value);
+        }
+    });
+}
+
+#[derive(Clone, Copy)]
+enum Comparison {
+    Equal = 0,
+    NotEqual = 1,
+    NotAbove = 3,
+    NotBelow = 5,
+}
+
+fn compare(list: &mut Message, how: Comparison, value: &[u8]) {
+    expression(list, "cmp", |data| {
+        data.push_be32(1, REGISTER);
+        data.push_be32(2, how as u32);
+        data.push_nest(3, |nest| nest.push(VALUE, value));
+    });
+}
+
+/// Keeps the bits of the register that are in `bits`.
+fn mask(list: &mut Message, bits: [u8; 4]) {
+    expression(list, "bitwise", |data| {
+        for (kind, value) in [(1, REGISTER), (2, REGISTER), (3, 4)] {
+            data.push_be32(kind, value);
+        }
+        data.push_nest(4, |nest| nest.push(VALUE, &bits));
+        data.push_nest(5, |nest| nest.push(VALUE, &[0; 4]));
+    });
+}
+
+/// Puts `value` into a register.
+fn immediate(list: &mut Message, register: u32, value: &[u8]) {
+    expression(list, "immediate", |data| {
+        data.push_be32(1, register);
+        data.push_nest(2, |nest| nest.push(VALUE, value));
+    });
+}
+
+fn decide(list: &mut Message, verdict: i32, chain: Option<&str>) {
+    expression(list, "immediate", |data| {
+        data.push_be32(1, 0);
+        data.push_nest(2, |nest| {
+            nest.push_nest(2, |inner| {
+                inner.push(1, &verdict.to_be_bytes());
+                if let Some(chain) = chain {
+                    inner.push_text(2, chain);
+                }
+            });
+        });
+    });
+}
+
+impl Match {
+    fn push(&self, list: &mut Message) {
+        const META_IN: u32 = 6;
+        const META_OUT: u32 = 7;
+        const META_PROTOCOL: u32 = 16;
+        const CT_STATE: u32 = 0;
+        const CT_STATUS: u32 = 2;
+        const ESTABLISHED_OR_RELATED: u32 = 2 | 4;
+        const TRANSLATED: u32 = 1 << 5;
+        let interface = |list: &mut Message, key, how, name: &str| {
+            let mut padded = [0; 16];
+            for (to, from) in padded.iter_mut().zip(name.bytes().take(15)) {
+                *to = from;
+            }
+            load(list, "meta", key);
+            compare(list, how, &padded);
+        };
+        let network = |list: &mut Message, offset, address: Ipv4Addr, prefix: u8| {
+            let host = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+            payload(list, 1, offset, 4);
+            if host != 0 {
+                mask(list, (!host).to_be_bytes());
+            }
+            compare(list, Comparison::Equal, &(u32::from(address) & !host).to_be_bytes());
+        };
+        let any_of = |list: &mut Message, key, bits: u32| {
+            load(list, "ct", key);
+            mask(list, bits.to_ne_bytes());
+            compare(list, Comparison::NotEqual, &[0; 4]);
+        };
+        match self {
+            Match::From(name) => interface(list, META_IN, Comparison::Equal, name),
+            Match::NotFrom(name) => interface(list, META_IN, Comparison::NotEqual, name),
+            Match::To(name) => interface(list, META_OUT, Comparison::Equal, name),
+            Match::NotTo(name) => interface(list, META_OUT, Comparison::NotEqual, name),
+            Match::Protocol(number) => {
+                load(list, "meta", META_PROTOCOL);
+                compare(list, Comparison::Equal, &[*number]);
+            }
+            Match::Source(address, prefix) => network(list, 12, *address, *prefix),
+            Match::Destination(address, prefix) => network(list, 16, *address, *prefix),
+            Match::DestinationIsLocal => {
+                expression(list, "fib", |data| {
+                    data.push_be32(1, REGISTER);
+                    data.push_be32(2, 3); // the type of the address
+                    data.push_be32(3, 2); // of the destination
+                });
+                compare(list, Comparison::Equal, &2_u32.to_ne_bytes()); // RTN_LOCAL
+            }
+            Match::Ports(first, last) => {
+                payload(list, 2, 2, 2);
+                if first == last {
+                    compare(list, Comparison::Equal, &first.to_be_bytes());
+                } else {
+                    compare(list, Comparison::NotBelow, &first.to_be_bytes());
+                    compare(list, Comparison::NotAbove, &last.to_be_bytes());
+                }
+            }
+            Match::Established => any_of(list, CT_STATE, ESTABLISHED_OR_RELATED),
+            Match::Translated => any_of(list, CT_STATUS, TRANSLATED),
+        }
+    }
+}
+
+impl Verdict {
+    fn push(&self, list: &mut Message) {
+        const DROP: i32 = 0;
+        const ACCEPT: i32 = 1;
+        const JUMP: i32 = -3;
+        const DESTINATION: u32 = 1;
+        match self {
+            Verdict::Accept => decide(list, ACCEPT, None),
+            Verdict::Drop => decide(list, DROP, None),
+            Verdict::Jump(chain) => decide(list, JUMP, Some(chain)),
+            Verdict::Masquerade => expression(list, "masq", |_| {}),
+            Verdict::Redirect(address, port) => {
+                immediate(list, REGISTER, &address.octets());
+                if let Some(port) = port {
+                    immediate(list, REGISTER_2, &port.to_be_bytes());
+                }
+                expression(list, "nat", |data| {
+                    data.push_be32(1, DESTINATION);
+                    data.push_be32(2, IPV4.into());
+                    data.push_be32(3, REGISTER);
+                    if port.is_some() {
+                        data.push_be32(5, REGISTER_2);
+                    }
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::ns::{self, NsKind};
+
+    const PORTS: Chain = Chain { name: "ports", hook: None };
+
+    fn rules() -> Vec<Rule> {
+        let all = vec![
+            Match::From("lo".into()),
+            Match::NotTo("br9".into()),
+            Match::Source(Ipv4Addr::new(10, 9, 0, 0), 16),
+            Match::Destination(Ipv4Addr::new(10, 9, 0, 1), 32),
+            Match::Established,
+            Match::Translated,
+        ];
+        let publish = |port, first, last| Rule {
+            chain: "ports",
+            matches: vec![Match::Protocol(6), Match::Ports(first, last)],
+            verdict: Verdict::Redirect(Ipv4Addr::new(10, 9, 0, 2), port),
+            comment: "one two".into(),
+        };
+        let rule = |chain, matches, verdict| Rule { chain, matches, verdict, comment: "x".into() };
+        vec![
+            rule("forward", all, Verdict::Accept),
+            rule("forward", vec![Match::To("br9".into())], Verdict::Drop),
+            rule("pre", vec![Match::DestinationIsLocal], Verdict::Jump("ports")),
+            rule("post", vec![Match::NotFrom("br9".into())], Verdict::Masquerade),
+            publish(Some(80), 8080, 8080),
+            publish(None, 10_000, 19_999),
+        ]
+    }
+
+    fn chains() -> Vec<Chain> {
+        let at = |name, kind, hook, priority| Chain { name, hook: Some((kind, hook, priority)) };
+        vec![
+            at("forward", ChainKind::Filter, Hook::Forward, 0),
+            at("pre", ChainKind::Nat, Hook::Prerouting, -100),
+            at("post", ChainKind::Nat, Hook::Postrouting, 100),
+            PORTS,
+        ]
+    }
+
+    /// Runs `work` in a network namespace of its own; not where that or nf_tables is missing.
+    fn apart(work: impl FnOnce(Table) + Send) {
+        std::thread::scope(|scope| {
+            scope.spawn(|| match ns::unshare(NsKind::Net).and_then(|()| Table::open("skiff-t")) {
+                Ok(table) => work(table),
+                Err(error) => eprintln!("skipped: {error}"),
+            });
+        });
+    }
+
+    #[test]
+    fn a_table_is_made_changed_and_replaced() {
+        apart(|mut table| {
+            assert!(!table.exists().unwrap());
+            for _ in 0..2 {
+                let places = table.replace(&chains(), &rules()).unwrap();
+                assert!(table.exists().unwrap());
+                assert_eq!((places.len(), table.count().unwrap()), (6, 6));
+                assert!(places.iter().all(|place| place.handle != 0));
+                let more = table.add(&rules()[4..]).unwrap();
+                assert_eq!(table.count().unwrap(), 8);
+                table.remove(&more).unwrap();
+                table.remove(&places[4..5]).unwrap();
+                assert_eq!(table.count().unwrap(), 5);
+                assert_eq!(code(&table.remove(&more).unwrap_err()), Some(libc::ENOENT));
+            }
+        });
+    }
+
+    #[test]
+    fn a_refusal_names_the_rule_and_nothing_happens() {
+        apart(|mut table| {
+            table.replace(&chains(), &rules()).unwrap();
+            let mut wrong = rules();
+            wrong[1].verdict = Verdict::Jump("nowhere");
+            wrong[1].comment = "the wrong one".into();
+            let error = table.add(&wrong).unwrap_err();
+            assert_eq!(code(&error), Some(libc::ENOENT));
+            assert!(
+                error.to_string().starts_with("add rule \"the wrong one\" to chain forward: "),
+                "{error}"
+            );
+            assert_eq!(table.count().unwrap(), 6);
+        });
+    }
+
+    #[test]
+    fn another_socket_takes_over_and_a_watch_sees_what_others_delete() {
+        apart(|mut table| {
+            table.replace(&chains(), &rules()).unwrap();
+            let owned = table.is_owned();
+            let mut other = Table::open("skiff-t").unwrap();
+            if owned {
+                assert_eq!(code(&other.add(&rules()).unwrap_err()), Some(libc::EPERM));
+                drop(table);
+                assert!(other.exists().unwrap());
+                other.replace(&chains(), &rules()).unwrap();
+                assert!(other.is_owned());
+            }
+            let mut plain = Table::open("skiff-p").unwrap();
+            let make = message(NEW_TABLE, CREATE, "make".into()).text(1, "skiff-p");
+            plain.commit(vec![make]).unwrap();
+            let watch = plain.watch().unwrap();
+            let waiting = std::thread::spawn(move || watch.wait().map_err(|e| e.to_string()));
+            let delete = message(DELETE_TABLE, 0, "delete".into()).text(1, "skiff-p");
+            other.commit(vec![delete]).unwrap();
+            waiting.join().unwrap().unwrap();
+        });
+    }
+}

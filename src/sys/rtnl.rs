@@ -1,0 +1,398 @@
+//! Links, addresses and routes of a network namespace. rtnetlink(7), veth(4).
+//!
+//! IPv4 addresses only; links are known by name.
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use super::netlink::{Message, Reply, Socket, as_text, as_u32, attributes, code};
+
+const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
+const RTM_GETLINK: u16 = 18;
+const RTM_NEWADDR: u16 = 20;
+const RTM_GETADDR: u16 = 22;
+const RTM_NEWROUTE: u16 = 24;
+const RTM_GETROUTE: u16 = 26;
+
+const ADDRESS: u16 = 1;
+const IFNAME: u16 = 3;
+const MTU: u16 = 4;
+const MASTER: u16 = 10;
+const LINKINFO: u16 = 18;
+const NET_NS_FD: u16 = 28;
+const INFO_KIND: u16 = 1;
+const INFO_DATA: u16 = 2;
+const INFO_SLAVE_KIND: u16 = 4;
+const INFO_SLAVE_DATA: u16 = 5;
+const VETH_PEER: u16 = 1;
+const BRPORT_MODE: u16 = 4;
+
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const IFA_BROADCAST: u16 = 4;
+
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const RTA_TABLE: u16 = 15;
+
+const CREATE: u16 = 0x400 | 0x200;
+const UP: u32 = 1;
+const IPV4: u8 = 2;
+
+/// A hardware address.
+pub type Mac = [u8; 6];
+
+/// A socket for the links, addresses and routes of one network namespace.
+#[derive(Debug)]
+pub struct Rtnl(Socket);
+
+/// A network interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its number.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// `bridge`, `veth`, …; empty for hardware.
+    pub kind: String,
+    /// Whether it was brought up.
+    pub up: bool,
+    /// Number of the bridge that it is a port of; 0 is none.
+    pub master: u32,
+    /// Most bytes of a packet.
+    pub mtu: u32,
+}
+
+/// A route of the main table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// Destination; with a prefix of 0, all.
+    pub to: Ipv4Addr,
+    /// Length of the prefix.
+    pub prefix: u8,
+    /// Next hop.
+    pub gateway: Option<Ipv4Addr>,
+    /// Number of the interface; 0 when there are several.
+    pub link: u32,
+}
+
+/// A pair of virtual interfaces; the end that stays is up from birth.
+#[derive(Debug, Clone, Copy)]
+pub struct Veth<'a> {
+    /// Name of the end that stays.
+    pub name: &'a str,
+    /// Number of the bridge that it becomes a port of.
+    pub bridge: u32,
+    /// The network namespace of the other end.
+    pub namespace: BorrowedFd<'a>,
+    /// Name of the other end.
+    pub peer: &'a str,
+    /// Hardware address of the other end.
+    pub mac: Mac,
+    /// Most bytes of a packet.
+    pub mtu: u32,
+    /// What comes from the port may go back through it.
+    pub hairpin: bool,
+}
+
+/// struct ifinfomsg.
+fn link_part(index: u32, flags: u32, change: u32) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[4..8].copy_from_slice(&index.to_ne_bytes());
+    bytes[8..12].copy_from_slice(&flags.to_ne_bytes());
+    bytes[12..16].copy_from_slice(&change.to_ne_bytes());
+    bytes
+}
+
+impl Rtnl {
+    /// A socket in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// Those of socket(2).
+    pub fn open() -> io::Result<Rtnl> {
+        Socket::open(libc::NETLINK_ROUTE, &[]).map(Rtnl)
+    }
+
+    /// The interface of this name.
+    ///
+    /// # Errors
+    /// Those of the kernel; that there is none is `None`.
+    pub fn link(&mut self, name: &str) -> io::Result<Option<Link>> {
+        let message = Message::new(RTM_GETLINK, 0, format!("find interface {name}"))
+            .fixed(&link_part(0, 0, 0))
+            .text(IFNAME, name);
+        match self.0.ask(vec![message]) {
+            Ok(replies) => Ok(replies.iter().find_map(link)),
+            Err(error) if code(&error) == Some(libc::ENODEV) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All interfaces.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn links(&mut self) -> io::Result<Vec<Link>> {
+        let message = Message::list(RTM_GETLINK, "list interfaces").fixed(&link_part(0, 0, 0));
+        Ok(self.0.ask(vec![message])?.iter().filter_map(link).collect())
+    }
+
+    /// Makes a bridge with a hardware address that stays as it is, whatever its ports are.
+    ///
+    /// # Errors
+    /// EEXIST; EOPNOTSUPP when the kernel has no bridges.
+    pub fn add_bridge(&mut self, name: &str, mac: Mac) -> io::Result<()> {
+        let message = Message::new(RTM_NEWLINK, CREATE, format!("make bridge {name}"))
+            .fixed(&link_part(0, 0, 0))
+            .text(IFNAME, name)
+            .put(ADDRESS, &mac)
+            .nest(LINKINFO, |info| info.push_text(INFO_KIND, "bridge"));
+        self.0.ask(vec![message]).map(drop)
+    }
+
+    /// Makes a pair of virtual interfaces between a bridge and another namespace.
+    ///
+    /// # Errors
+    /// EEXIST when one of the names is taken; ENODEV when the bridge is gone. Nothing is left
+    /// then.
+    pub fn add_veth(&mut self, veth: &Veth<'_>) -> io::Result<()> {
+        let Veth { name, bridge, namespace, peer, mac, mtu, hairpin } = *veth;
+        let what = format!("make interface {name}");
+        let mut messages = vec![
+            Message::new(RTM_NEWLINK, CREATE, what)
+                .fixed(&link_part(0, UP, UP))
+                .text(IFNAME, name)
+                .put(MTU, &mtu.to_ne_bytes())
+                .put(MASTER, &bridge.to_ne_bytes())
+                .nest(LINKINFO, |info| {
+                    info.push_text(INFO_KIND, "veth");
+                    info.push_nest(INFO_DATA, |data| {
+                        data.push_nest(VETH_PEER, |other| {
+                            // It can come up only once the pair is one.
+                            other.push_fixed(&link_part(0, 0, 0));
+                            other.push_text(IFNAME, peer);
+                            other.push(ADDRESS, &mac);
+                            other.push(MTU, &mtu.to_ne_bytes());
+                            other.push(NET_NS_FD, &namespace.as_raw_fd().to_ne_bytes());
+                        });
+                    });
+                }),
+        ];
+        if hairpin {
+            messages.push(
+                Message::new(RTM_NEWLINK, 0, format!("let packets turn round at {name}"))
+                    .fixed(&link_part(0, 0, 0))
+                    .text(IFNAME, name)
+                    .nest(LINKINFO, |info| {
+                        info.push_text(INFO_SLAVE_KIND, "bridge");
+                        info.push_nest(INFO_SLAVE_DATA, |data| data.push(BRPORT_MODE, &[1]));
+                    }),
+            );
+        }
+        self.0.ask(messages).map(drop)
+    }
+
+    /// Brings an interface up.
+    ///
+    /// # Errors
+    /// ENODEV.
+    pub fn set_up(&mut self, name: &str) -> io::Result<()> {
+        let message = Message::new(RTM_NEWLINK, 0, format!("bring interface {name} up"))
+            .fixed(&link_part(0, UP, UP))
+            .text(IFNAME, name);
+        self.0.ask(vec![message]).map(drop)
+    }
+
+    /// Deletes an interface; a pair goes with either end. The kernel waits for a grace period
+    /// inside, which takes tens of milliseconds.
+    ///
+    /// # Errors
+    /// Those of the kernel; that there is none is success.
+    pub fn delete_link(&mut self, name: &str) -> io::Result<()> {
+        let message = Message::new(RTM_DELLINK, 0, format!("delete interface {name}"))
+            .fixed(&link_part(0, 0, 0))
+            .text(IFNAME, name);
+        match self.0.ask(vec![message]) {
+            Err(error) if code(&error) == Some(libc::ENODEV) => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    /// The addresses of interface number `index` with their prefixes, the first one first.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn addresses(&mut self, index: u32) -> io::Result<Vec<(Ipv4Addr, u8)>> {
+        let message =
+            Message::list(RTM_GETADDR, "list addresses").fixed(&[IPV4, 0, 0, 0, 0, 0, 0, 0]);
+        let address = |reply: &Reply| {
+            let head = reply.body.get(..8)?;
+            let of_link = reply.kind == RTM_NEWADDR && as_u32(&head[4..]) == index;
+            let value = find(&reply.body[8..], IFA_LOCAL)?;
+            of_link.then_some((as_address(value)?, head[1]))
+        };
+        Ok(self.0.ask(vec![message])?.iter().filter_map(address).collect())
+    }
+
+    /// Gives an interface an address.
+    ///
+    /// # Errors
+    /// EEXIST when it has it already.
+    pub fn add_address(&mut self, index: u32, address: Ipv4Addr, prefix: u8) -> io::Result<()> {
+        let message = new_address(index, address, prefix);
+        self.0.ask(vec![message]).map(drop)
+    }
+
+    /// Brings an interface up with an address, and lets all else go by way of `gateway`.
+    ///
+    /// # Errors
+    /// EEXIST when there is such an address or route already.
+    pub fn add_address_and_gateway(
+        &mut self,
+        index: u32,
+        (address, prefix): (Ipv4Addr, u8),
+        gateway: Ipv4Addr,
+    ) -> io::Result<()> {
+        const MAIN: u8 = 254;
+        const BOOT: u8 = 3;
+        const UNICAST: u8 = 1;
+        let route = Message::new(RTM_NEWROUTE, CREATE, format!("add default route by {gateway}"))
+            .fixed(&[IPV4, 0, 0, 0, MAIN, BOOT, 0, UNICAST, 0, 0, 0, 0])
+            .put(RTA_GATEWAY, &gateway.octets())
+            .put(RTA_OIF, &index.to_ne_bytes());
+        let up = Message::new(RTM_NEWLINK, 0, format!("bring interface {index} up"))
+            .fixed(&link_part(index, UP, UP));
+        self.0.ask(vec![up, new_address(index, address, prefix), route]).map(drop)
+    }
+
+    /// The routes of all tables but the local one.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn routes(&mut self) -> io::Result<Vec<Route>> {
+        const LOCAL: u32 = 255;
+        let message = Message::list(RTM_GETROUTE, "list routes")
+            .fixed(&[IPV4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let route = |reply: &Reply| {
+            let head = reply.body.get(..12)?;
+            let rest = &reply.body[12..];
+            let table = find(rest, RTA_TABLE).map_or(u32::from(head[4]), as_u32);
+            let ours = reply.kind == RTM_NEWROUTE && head[0] == IPV4 && table != LOCAL;
+            ours.then(|| Route {
+                to: find(rest, RTA_DST).and_then(as_address).unwrap_or(Ipv4Addr::UNSPECIFIED),
+                prefix: head[1],
+                gateway: find(rest, RTA_GATEWAY).and_then(as_address),
+                link: find(rest, RTA_OIF).map_or(0, as_u32),
+            })
+        };
+        Ok(self.0.ask(vec![message])?.iter().filter_map(route).collect())
+    }
+}
+
+fn new_address(index: u32, address: Ipv4Addr, prefix: u8) -> Message {
+    let host = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+    let broadcast = Ipv4Addr::from(u32::from(address) | host);
+    let [a, b, c, d] = index.to_ne_bytes();
+    Message::new(RTM_NEWADDR, CREATE, format!("add address {address}/{prefix}"))
+        .fixed(&[IPV4, prefix, 0, 0, a, b, c, d])
+        .put(IFA_LOCAL, &address.octets())
+        .put(IFA_ADDRESS, &address.octets())
+        .put(IFA_BROADCAST, &broadcast.octets())
+}
+
+fn find(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
+    attributes(bytes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
+}
+
+fn as_address(value: &[u8]) -> Option<Ipv4Addr> {
+    value.first_chunk::<4>().map(|octets| Ipv4Addr::from(*octets))
+}
+
+fn link(reply: &Reply) -> Option<Link> {
+    let head = reply.body.get(..16)?;
+    if reply.kind != RTM_NEWLINK {
+        return None;
+    }
+    let rest = &reply.body[16..];
+    let kind = find(rest, LINKINFO).and_then(|info| find(info, INFO_KIND));
+    Some(Link {
+        index: as_u32(&head[4..]),
+        name: find(rest, IFNAME).map(as_text).unwrap_or_default(),
+        kind: kind.map(as_text).unwrap_or_default(),
+        up: as_u32(&head[8..]) & UP != 0,
+        master: find(rest, MASTER).map_or(0, as_u32),
+        mtu: find(rest, MTU).map_or(0, as_u32),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::sys::ns::{self, NsKind};
+
+    /// Runs `work` in a network namespace of its own; not where namespaces are forbidden.
+    fn apart(work: impl FnOnce() + Send) {
+        std::thread::scope(|scope| {
+            scope.spawn(|| match ns::unshare(NsKind::Net) {
+                Ok(()) => work(),
+                Err(error) => eprintln!("skipped: {error}"),
+            });
+        });
+    }
+
+    #[test]
+    fn a_bridge_a_pair_and_a_route() {
+        apart(|| {
+            let inner = std::thread::spawn(|| {
+                ns::unshare(NsKind::Net).unwrap();
+                (File::open("/proc/thread-self/ns/net").unwrap(), Rtnl::open().unwrap())
+            });
+            let (namespace, mut inside) = inner.join().unwrap();
+            let mut rtnl = Rtnl::open().unwrap();
+            assert_eq!(rtnl.link("br9").unwrap(), None);
+            let mac = [2, 0x42, 1, 2, 3, 4];
+            rtnl.add_bridge("br9", mac).unwrap();
+            let twice = rtnl.add_bridge("br9", mac).unwrap_err();
+            assert_eq!(code(&twice), Some(libc::EEXIST));
+            assert!(twice.to_string().starts_with("make bridge br9: "), "{twice}");
+            let bridge = rtnl.link("br9").unwrap().unwrap();
+            assert_eq!((bridge.kind.as_str(), bridge.up), ("bridge", false));
+            let gateway = Ipv4Addr::new(10, 9, 0, 1);
+            rtnl.add_address(bridge.index, gateway, 24).unwrap();
+            rtnl.set_up("br9").unwrap();
+            assert_eq!(rtnl.addresses(bridge.index).unwrap(), [(gateway, 24)]);
+            assert!(rtnl.routes().unwrap().iter().any(|route| route.prefix == 24
+                && route.to == Ipv4Addr::new(10, 9, 0, 0)
+                && route.link == bridge.index));
+
+            let veth = Veth {
+                name: "veth9",
+                bridge: bridge.index,
+                namespace: namespace.as_fd(),
+                peer: "eth0",
+                mac,
+                mtu: 1400,
+                hairpin: true,
+            };
+            rtnl.add_veth(&veth).unwrap();
+            assert_eq!(code(&rtnl.add_veth(&veth).unwrap_err()), Some(libc::EEXIST));
+            let outer = rtnl.link("veth9").unwrap().unwrap();
+            assert_eq!((outer.master, outer.mtu, outer.up), (bridge.index, 1400, true));
+            let eth0 = inside.link("eth0").unwrap().unwrap();
+            assert!(!eth0.up);
+            let own = Ipv4Addr::new(10, 9, 0, 2);
+            inside.add_address_and_gateway(eth0.index, (own, 24), gateway).unwrap();
+            assert!(inside.routes().unwrap().iter().any(|route| route.gateway == Some(gateway)));
+            assert!(rtnl.links().unwrap().len() >= 3);
+            rtnl.delete_link("veth9").unwrap();
+            rtnl.delete_link("veth9").unwrap();
+            assert_eq!(inside.link("eth0").unwrap(), None);
+        });
+    }
+}
