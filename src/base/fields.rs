@@ -1,4 +1,4 @@
-//! Structs read from JSON objects: [`fields!`] in place of `#[derive(Deserialize)]`.
+//! Structs read from JSON objects: `fields!` in place of `#[derive(Deserialize)]`.
 //!
 //! - Read as Go reads: what is absent or `null` keeps its default, unknown keys are ignored, of
 //!   several equal keys the last wins.
