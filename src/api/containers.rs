@@ -146,6 +146,16 @@ pub(super) fn kill(call: &mut Call<'_, '_>) -> Result<()> {
     call.reply_empty(204)
 }
 
+pub(super) fn pause(call: &mut Call<'_, '_>) -> Result<()> {
+    call.patiently(|patience| call.engine().pause(call.name, patience))?;
+    call.reply_empty(204)
+}
+
+pub(super) fn unpause(call: &mut Call<'_, '_>) -> Result<()> {
+    call.patiently(|patience| call.engine().unpause(call.name, patience))?;
+    call.reply_empty(204)
+}
+
 pub(super) fn rename(call: &mut Call<'_, '_>) -> Result<()> {
     let new = call.text("name").trim_start_matches('/');
     call.engine().rename(call.name, new)?;

@@ -167,6 +167,26 @@ pub(crate) const COMMANDS: &[Command] = &[
         ..NONE
     },
     Command {
+        name: "pause",
+        groups: &[("container", "pause")],
+        signature: "CONTAINER [CONTAINER...]",
+        about: "Stop all processes of containers where they stand",
+        arguments: (1, MANY),
+        names: Names::Containers,
+        run: Some(cmd::control::pause),
+        ..NONE
+    },
+    Command {
+        name: "unpause",
+        groups: &[("container", "unpause")],
+        signature: "CONTAINER [CONTAINER...]",
+        about: "Let paused containers go on",
+        arguments: (1, MANY),
+        names: Names::Containers,
+        run: Some(cmd::control::unpause),
+        ..NONE
+    },
+    Command {
         name: "rm",
         groups: &[("container", "rm"), ("container", "remove")],
         signature: "[OPTIONS] CONTAINER [CONTAINER...]",
@@ -380,8 +400,6 @@ pub(crate) const COMMANDS: &[Command] = &[
     later("save", &[("image", "save")]),
     later("load", &[("image", "load")]),
     later("stats", &[("container", "stats")]),
-    later("pause", &[("container", "pause")]),
-    later("unpause", &[("container", "unpause")]),
     later("update", &[("container", "update")]),
     later("port", &[("container", "port")]),
     later("insert", &[]),

@@ -22,7 +22,8 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Claims the container for `ask`, one of `Start`, `Remove`, `ForceRemove`.
+    /// Claims the container for `ask`, one of `Start`, `Remove`, `ForceRemove`. What has to be
+    /// killed for it is sent SIGKILL; `after_kill` is called after that.
     ///
     /// # Errors
     /// As the table says; `ClientGone` and `TimedOut` while waiting.
@@ -31,6 +32,7 @@ impl Claim {
         ask: Ask,
         name: &str,
         patience: Patience<'_>,
+        after_kill: impl Fn(),
     ) -> Result<Claim> {
         let working = match ask {
             Ask::Start => State::Starting,
@@ -48,6 +50,7 @@ impl Claim {
                 Verdict::KillAndWait if killed == Some(inner.exits) => None,
                 Verdict::KillAndWait => {
                     killed = Some(inner.exits);
+                    inner.killed = true;
                     inner.monitor.clone().map(|monitor| Ok(Step::Kill(monitor)))
                 }
                 Verdict::Wait => None,
@@ -62,6 +65,7 @@ impl Claim {
                     if monitor.signal(Signal::KILL).is_err() {
                         monitor.kill(Duration::from_secs(10));
                     }
+                    after_kill();
                 }
             }
         }
@@ -107,10 +111,13 @@ pub(super) fn refusal(verdict: Verdict, name: &str, inner: &Inner) -> Error {
     match verdict {
         Verdict::Already => Error::new(Kind::NotModified, format!("container {id} already is so")),
         Verdict::NotRunning => Error::conflict(format!("container {id} is not running")),
-        Verdict::StillRunning => Error::conflict(format!(
-            "cannot remove container \"{name}\": container is running: stop the container before \
-             removing or force remove"
-        )),
+        Verdict::StillRunning => {
+            let why = match inner.state {
+                State::Running { paused: true, .. } => "is paused and must be unpaused first",
+                _ => "is running: stop the container before removing or force remove",
+            };
+            Error::conflict(format!("cannot remove container \"{name}\": container {why}"))
+        }
         Verdict::BeingRemoved => {
             Error::conflict(format!("removal of container {name} is already in progress"))
         }
@@ -144,7 +151,7 @@ mod tests {
     }
 
     fn take(slot: &Arc<Slot>, ask: Ask) -> Result<Claim> {
-        Claim::take(slot, ask, "web", Patience::default())
+        Claim::take(slot, ask, "web", Patience::default(), || ())
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod info;
 mod launch;
 mod list;
 mod logs;
+mod pause;
 mod remove;
 mod slot;
 mod start;

@@ -21,7 +21,7 @@ impl Engine {
         let RemoveHow { force, volumes: _ } = how;
         let slot = self.slot(name)?;
         let ask = if force { Ask::ForceRemove } else { Ask::Remove };
-        match Claim::take(&slot, ask, name, patience) {
+        match Claim::take(&slot, ask, name, patience, || self.thaw(&slot)) {
             Ok(claim) => self.discard(claim),
             Err(error) if force && error.kind() == Kind::NotModified => Ok(()),
             Err(error) => Err(error),
@@ -62,7 +62,7 @@ impl Engine {
             }
         }
         let name = slot.id.as_str();
-        let removed = Claim::take(slot, Ask::Remove, name, Patience::default());
+        let removed = Claim::take(slot, Ask::Remove, name, Patience::default(), || ());
         if let Err(error) = removed.and_then(|claim| self.discard(claim)) {
             // Running again, or somebody else is removing it.
             if !matches!(error.kind(), Kind::Conflict | Kind::NotFound) {

@@ -35,6 +35,10 @@ pub(super) struct Inner {
     pub(super) held: Vec<Attacher>,
     pub(super) waiters: Vec<(WaitCondition, Arc<Outcome>)>,
     pub(super) exits: u64,
+    /// The freezer has been asked and has not answered yet.
+    pub(super) freezing: bool,
+    /// The run that is under way has been sent SIGKILL.
+    pub(super) killed: bool,
     /// A restart is under way: the end of the run does not remove the container.
     pub(super) restarts: u32,
     /// No longer among the containers.
@@ -65,6 +69,8 @@ impl Slot {
             held: Vec::new(),
             waiters: Vec::new(),
             exits: 0,
+            freezing: false,
+            killed: false,
             restarts: 0,
             gone: false,
             bells: Vec::new(),

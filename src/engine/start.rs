@@ -51,11 +51,12 @@ impl Engine {
         name: &str,
         patience: Patience<'_>,
     ) -> Result<()> {
-        let claim = Claim::take(slot, Ask::Start, name, patience)?;
+        let claim = Claim::take(slot, Ask::Start, name, patience, || ())?;
         match self.begin(&claim) {
             Ok(Begun { pid, since, supervisor }) => {
                 claim.publish(|inner| {
                     inner.state = State::Running { since, pid, paused: false };
+                    inner.killed = false;
                     self.emit_container("start", &inner.record, &[]);
                 });
                 // Only now: the end of this run cannot be shown before its beginning.

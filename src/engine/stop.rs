@@ -96,11 +96,12 @@ impl Engine {
     ) -> Result<()> {
         let record = slot.record();
         let signal = how.signal.unwrap_or_else(|| stop_signal(&record));
-        self.deliver(&record, monitor, signal).or_else(|error| match error.kind() {
+        self.deliver(slot, monitor, signal).or_else(|error| match error.kind() {
             // It has ended by itself, and that will be told in a moment.
             Kind::Conflict => Ok(()),
-            _ => self.deliver(&record, monitor, Signal::KILL),
+            _ => self.deliver(slot, monitor, Signal::KILL),
         })?;
+        self.thaw(slot);
         loop {
             let kill_at = slot.lock().stop.as_ref().and_then(|stop| stop.kill_at);
             let waits = Patience {
@@ -123,10 +124,10 @@ impl Engine {
     }
 
     /// Kills, and waits for the end of the run. Nobody cuts this short.
-    fn kill_and_wait(&self, slot: &Slot, monitor: &Handle, exits: u64) -> Result<()> {
+    fn kill_and_wait(&self, slot: &Arc<Slot>, monitor: &Handle, exits: u64) -> Result<()> {
         let soon = || Patience { deadline: Some(Instant::now() + KILL_TIME), client: None };
         let over = |inner: &mut Inner| ended(inner, exits);
-        let killed = match self.deliver(&slot.record(), monitor, Signal::KILL) {
+        let killed = match self.deliver(slot, monitor, Signal::KILL) {
             Err(error) => error.kind() == Kind::Conflict,
             Ok(()) => true,
         };
@@ -183,7 +184,7 @@ impl Engine {
                 }
             })?
             .map_err(explain)?;
-        self.deliver(&slot.record(), &monitor, signal).map_err(explain)?;
+        self.deliver(&slot, &monitor, signal).map_err(explain)?;
         if signal == Signal::KILL {
             let soon = Patience { deadline: Some(Instant::now() + KILL_TIME), client: None };
             // One that does not end is no failure of the signal.
@@ -192,9 +193,17 @@ impl Engine {
         Ok(())
     }
 
-    fn deliver(&self, record: &Record, monitor: &Handle, signal: Signal) -> Result<()> {
+    /// Sends a signal; what is frozen and is to end by it goes on.
+    fn deliver(&self, slot: &Arc<Slot>, monitor: &Handle, signal: Signal) -> Result<()> {
+        let record = slot.record();
+        if signal == Signal::KILL {
+            slot.lock().killed = true;
+        }
         monitor.signal(signal)?;
-        self.emit_container("kill", record, &[("signal", signal.number().to_string())]);
+        self.emit_container("kill", &record, &[("signal", signal.number().to_string())]);
+        if signal == Signal::KILL || signal == stop_signal(&record) {
+            self.thaw(slot);
+        }
         Ok(())
     }
 }

@@ -20,6 +20,7 @@ mod golden;
 mod http;
 mod images;
 mod inside;
+mod life;
 mod lifecycle;
 mod logs;
 mod messages;

@@ -1,4 +1,4 @@
-//! `stop`, `restart`, `kill`, `rm`, `wait`, `rename`: one request per container.
+//! `stop`, `restart`, `kill`, `pause`, `unpause`, `rm`, `wait`, `rename`: one request per container.
 
 use crate::cli::args::Args;
 use crate::cli::client::{self, Client, Target};
@@ -45,6 +45,23 @@ pub(crate) fn kill(session: &Session, args: &Args) -> Outcome {
     for_each(&args.free, |name| {
         let target = Target::new(&["containers", name, "kill"]).query("signal", &signal);
         post_and_print(client, &target, name)
+    })
+}
+
+/// `pause`
+pub(crate) fn pause(session: &Session, args: &Args) -> Outcome {
+    post_to_each(session, args, "pause")
+}
+
+/// `unpause`
+pub(crate) fn unpause(session: &Session, args: &Args) -> Outcome {
+    post_to_each(session, args, "unpause")
+}
+
+fn post_to_each(session: &Session, args: &Args, verb: &str) -> Outcome {
+    let client = session.client()?;
+    for_each(&args.free, |name| {
+        post_and_print(client, &Target::new(&["containers", name, verb]), name)
     })
 }
 

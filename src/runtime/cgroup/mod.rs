@@ -201,7 +201,7 @@ impl Cgroups {
                 let text = format!("freeze container {}: it does not stop", id.short());
                 return Err(Error::new(crate::base::Kind::TimedOut, text));
             }
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(Duration::from_micros(200));
         }
         Ok(())
     }
