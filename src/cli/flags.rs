@@ -215,7 +215,7 @@ pub(crate) const CREATE: &[Flag] = &[
     text("pull", NO, "When to pull: always, missing or never"),
     switch("quiet", 'q', "Hide the progress of a pull"),
     switch("read-only", NO, "The root file system cannot be written"),
-    text("restart", NO, "What happens after an exit; 'no' is nothing"),
+    text("restart", NO, "What happens after an exit: no, always, unless-stopped, on-failure[:N]"),
     switch("rm", NO, "Remove the container when it has ended").old(&["rm"]),
     list("security-opt", NO, "no-new-privileges, seccomp=unconfined, …"),
     bytes("shm-size", NO, "Size of /dev/shm"),

@@ -12,7 +12,8 @@
 //!              start  +----+--> (nothing)
 //! ```
 //!
-//! While `Running`, a stop may be under way; that is no state of its own to clients.
+//! While `Running`, a stop may be under way; that is no state of its own to clients. With a restart
+//! policy `Restarting` stands in for `Exited` until the next start.
 
 use crate::base::Timestamp;
 
@@ -39,12 +40,16 @@ pub enum State {
     },
     /// Ended; a restart policy will start it again at a time.
     Restarting {
-        /// Exit code of the last run.
-        code: i32,
+        /// Exit code of the last run; `None` when nobody saw its end.
+        code: Option<i32>,
+        /// The kernel killed it for want of memory.
+        oom_killed: bool,
         /// When the last run began.
         started_at: Timestamp,
         /// When it ended.
         finished_at: Timestamp,
+        /// Why it could not be started, if so.
+        error: Option<String>,
     },
     /// Ended.
     Exited {
@@ -85,9 +90,8 @@ impl State {
     /// What is going on, as far as it matters to somebody who asks for something.
     pub fn activity(&self, stopping: bool) -> Activity {
         match self {
-            State::Created { .. } | State::Exited { .. } | State::Restarting { .. } => {
-                Activity::Idle
-            }
+            State::Created { .. } | State::Exited { .. } => Activity::Idle,
+            State::Restarting { .. } => Activity::BackOff,
             State::Starting => Activity::Starting,
             State::Running { .. } if stopping => Activity::Stopping,
             State::Running { .. } => Activity::Running,
@@ -101,6 +105,8 @@ impl State {
 pub enum Activity {
     /// Nothing: created or exited.
     Idle,
+    /// It will be started again in a moment.
+    BackOff,
     /// A start is under way.
     Starting,
     /// The program runs.
@@ -118,6 +124,8 @@ pub enum Activity {
 pub enum Ask {
     /// Start it.
     Start,
+    /// Start it as its restart policy wants, if it still waits for that.
+    StartAgain,
     /// Stop it.
     Stop,
     /// Deliver a signal.
@@ -139,6 +147,8 @@ pub enum Verdict {
     Join,
     /// A signal is sent at once.
     Deliver,
+    /// The next start is called off.
+    CallOff,
     /// A kill is sent at once, then it is asked again when something has changed.
     KillAndWait,
     /// It already is as asked for.
@@ -157,12 +167,17 @@ impl Activity {
     /// The table of who waits, joins or fails.
     pub fn verdict(self, ask: Ask) -> Verdict {
         match (self, ask) {
-            (Activity::Gone, Ask::ForceRemove) => Verdict::Already,
+            (Activity::BackOff, Ask::StartAgain) => Verdict::Claim,
+            (Activity::Gone, Ask::ForceRemove) | (_, Ask::StartAgain) => Verdict::Already,
             (Activity::Gone, _) => Verdict::NoSuch,
 
             (Activity::Idle, Ask::Start | Ask::Remove | Ask::ForceRemove) => Verdict::Claim,
             (Activity::Idle, Ask::Stop) => Verdict::Already,
             (Activity::Idle, Ask::Kill) => Verdict::NotRunning,
+
+            (Activity::BackOff, Ask::Start | Ask::ForceRemove) => Verdict::Claim,
+            (Activity::BackOff, Ask::Stop | Ask::Kill) => Verdict::CallOff,
+            (Activity::BackOff, Ask::Remove) => Verdict::StillRunning,
 
             (Activity::Starting, Ask::Remove) => Verdict::StillRunning,
             (Activity::Starting, _) => Verdict::Wait,
@@ -194,6 +209,7 @@ mod tests {
         let table = [
             // start, stop, kill, remove, remove -f
             (Activity::Idle, [Claim, Already, NotRunning, Claim, Claim]),
+            (Activity::BackOff, [Claim, CallOff, CallOff, StillRunning, Claim]),
             (Activity::Starting, [Wait, Wait, Wait, StillRunning, Wait]),
             (Activity::Running, [Already, Claim, Deliver, StillRunning, KillAndWait]),
             (Activity::Stopping, [Wait, Join, Deliver, StillRunning, KillAndWait]),
@@ -205,6 +221,8 @@ mod tests {
             for (ask, verdict) in asks.into_iter().zip(expected) {
                 assert_eq!(activity.verdict(ask), verdict, "{activity:?} {ask:?}");
             }
+            let again = if activity == Activity::BackOff { Claim } else { Already };
+            assert_eq!(activity.verdict(Ask::StartAgain), again, "{activity:?}");
         }
     }
 }

@@ -57,6 +57,9 @@ pub fn check(
     check_program(config)?;
     check_identity(config)?;
     limits::check(host, cpus)?;
+    if host.auto_remove && !matches!(host.restart, None | Some(RestartPolicy::No)) {
+        return bad("can't create 'AutoRemove' container with restart policy");
+    }
     check_unserved(host)?;
     check_network(config, host, endpoints, &mut checked.warnings)?;
     check_names_and_servers(host)?;
@@ -162,12 +165,6 @@ fn check_user(user: &str) -> Result<()> {
 }
 
 fn check_unserved(host: &HostConfig) -> Result<()> {
-    match host.restart {
-        None | Some(RestartPolicy::No) => {}
-        Some(RestartPolicy::Always) => return unserved("restart policy always"),
-        Some(RestartPolicy::UnlessStopped) => return unserved("restart policy unless-stopped"),
-        Some(RestartPolicy::OnFailure(_)) => return unserved("restart policy on-failure"),
-    }
     if host.init {
         return unserved("init (a reaper as process 1)");
     }
@@ -451,7 +448,6 @@ mod tests {
             assert_eq!(error.kind(), crate::base::Kind::NotImplemented);
             assert!(error.to_string().contains(expected), "{error}");
         };
-        check("always", &|h| h.restart = Some(RestartPolicy::Always));
         check("init", &|h| h.init = true);
         check("80/tcp", &|h| drop(h.port_bindings.insert("80".parse().unwrap(), Vec::new())));
         check("db", &|h| h.network_mode = NetworkMode::Named("db".into()));

@@ -11,11 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::slot::Slot;
-use super::{Engine, Patience};
-use crate::base::{Id, Kind, Result, Timestamp, tree};
+use super::{Engine, policy};
+use crate::base::{Id, Result, Timestamp, tree};
 use crate::container::dir::Found;
 use crate::container::{DiskState, Record, State};
-use crate::model::HostConfig;
 use crate::runtime::handle::{Exit, Handle, Status, read_exit};
 use crate::warn;
 
@@ -46,7 +45,7 @@ impl Engine {
             }
         }
         let groups: HashSet<Id> = self.cgroups.ids().into_iter().collect();
-        let mut again = Vec::new();
+        let mut waiting = Vec::new();
         let mut dead = Vec::new();
         for (mut record, worked) in records {
             let id = record.id.clone();
@@ -55,22 +54,22 @@ impl Engine {
             if !matches!(fate, Fate::Lives(..)) && (worked || has_run_dir || groups.contains(&id)) {
                 self.release(&id);
             }
-            let (state, monitor) = match fate {
+            // A daemon that sees the end of a run leaves nothing of it.
+            let unseen = worked || has_run_dir || matches!(fate, Fate::Unknown);
+            let (mut state, monitor) = match fate {
                 Fate::AtRest(state) => (state, None),
                 Fate::Lives(monitor, status) => (running(&status, &record), Some(monitor)),
-                Fate::Unknown => {
-                    // `-r` holds for containers that were made without a policy of their own.
-                    let HostConfig { restart, auto_remove, .. } = record.host;
-                    if self.options.restart && restart.is_none() && !auto_remove {
-                        again.push(id.clone());
-                    }
-                    (self.lose(&mut record), None)
-                }
+                Fate::Unknown => (self.lose(&mut record), None),
             };
+            let again = policy::wants_at_boot(&record, &state, unseen, self.options.restart);
+            if again && policy::is_active(&record) {
+                state = policy::restarting(state);
+            }
             if matches!(state, State::Exited { .. }) && record.host.auto_remove {
                 dead.push(id);
             }
-            self.take_over(Arc::new(record), state, monitor);
+            let slot = self.take_over(Arc::new(record), state, monitor);
+            waiting.extend(again.then_some(slot));
         }
         // Cgroups alone tell nothing: those of other daemons on this host are beside ours.
         for id in run_dirs {
@@ -82,7 +81,7 @@ impl Engine {
             let slot = self.slot(id.as_str())?;
             self.remove_if_automatic(&slot);
         }
-        self.start_again(again)
+        self.start_all(waiting)
     }
 
     fn fate(&self, record: &Record, has_run_dir: bool) -> Fate {
@@ -131,10 +130,19 @@ impl Engine {
     }
 
     /// Puts a container among the others; one that lives gets its supervising thread.
-    fn take_over(&self, record: Arc<Record>, state: State, monitor: Option<Arc<Handle>>) {
+    fn take_over(
+        &self,
+        record: Arc<Record>,
+        state: State,
+        monitor: Option<Arc<Handle>>,
+    ) -> Arc<Slot> {
         self.images.pin(&record.image, &record.id);
         let slot = Arc::new(Slot::new(Arc::clone(&record), state));
-        slot.lock().monitor.clone_from(&monitor);
+        {
+            let mut inner = slot.lock();
+            inner.monitor.clone_from(&monitor);
+            inner.unwanted = record.stopped_by_user;
+        }
         {
             let mut containers = self.containers.lock();
             let owner = (record.id.clone(), record.image);
@@ -143,33 +151,16 @@ impl Engine {
             }
             containers.by_id.insert(record.id.clone(), Arc::clone(&slot));
         }
-        let Some(monitor) = monitor else { return };
+        let Some(monitor) = monitor else { return slot };
         let (engine, watched) = (self.me(), Arc::clone(&slot));
         let run = record.run;
         let supervised = self.spawn_thread("supervise", move || {
-            engine.supervise(&watched, &monitor, run);
+            engine.supervise(&watched, monitor, run);
         });
         if let Err(error) = supervised {
             warn!("container {} runs unwatched: {error}", record.id.short());
         }
-    }
-
-    /// `-r`: containers that were made without a restart policy and whose end nobody saw, as after
-    /// a power cut, are started again.
-    fn start_again(&self, ids: Vec<Id>) -> Result<()> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let engine = self.me();
-        self.spawn_thread("restart", move || {
-            for id in ids {
-                match engine.start(id.as_str(), Patience::default()) {
-                    Ok(()) => {}
-                    Err(error) if matches!(error.kind(), Kind::NotModified | Kind::NotFound) => {}
-                    Err(error) => warn!("start container {} again: {error}", id.short()),
-                }
-            }
-        })
+        slot
     }
 
     /// Containers that have a run directory. Anything else in there is not ours.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Patience;
+use super::policy::called_off;
 use super::slot::{Inner, Slot};
 use crate::base::{Error, Kind, Result};
 use crate::container::{Ask, Record, State, Verdict};
@@ -22,7 +23,7 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Claims the container for `ask`, one of `Start`, `Remove`, `ForceRemove`. What has to be
+    /// Claims the container for `ask`, one of `Start`, `StartAgain`, `Remove`, `ForceRemove`. What has to be
     /// killed for it is sent SIGKILL; `after_kill` is called after that.
     ///
     /// # Errors
@@ -35,7 +36,7 @@ impl Claim {
         after_kill: impl Fn(),
     ) -> Result<Claim> {
         let working = match ask {
-            Ask::Start => State::Starting,
+            Ask::Start | Ask::StartAgain => State::Starting,
             _ => State::Removing,
         };
         let mut killed = None;
@@ -51,6 +52,7 @@ impl Claim {
                 Verdict::KillAndWait => {
                     killed = Some(inner.exits);
                     inner.killed = true;
+                    inner.unwanted = true;
                     inner.monitor.clone().map(|monitor| Ok(Step::Kill(monitor)))
                 }
                 Verdict::Wait => None,
@@ -94,7 +96,8 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if let Some(before) = self.before.take() {
             let mut inner = self.slot.lock();
-            inner.state = before;
+            // Who was to start it again has seen the claim and left.
+            inner.state = called_off(&before);
             inner.changed();
         }
     }
@@ -114,6 +117,9 @@ pub(super) fn refusal(verdict: Verdict, name: &str, inner: &Inner) -> Error {
         Verdict::StillRunning => {
             let why = match inner.state {
                 State::Running { paused: true, .. } => "is paused and must be unpaused first",
+                State::Restarting { .. } => {
+                    "is restarting: stop the container before removing or force remove"
+                }
                 _ => "is running: stop the container before removing or force remove",
             };
             Error::conflict(format!("cannot remove container \"{name}\": container {why}"))
@@ -126,6 +132,7 @@ pub(super) fn refusal(verdict: Verdict, name: &str, inner: &Inner) -> Error {
         | Verdict::Wait
         | Verdict::Join
         | Verdict::Deliver
+        | Verdict::CallOff
         | Verdict::KillAndWait => {
             Error::internal(format!("container {name}: {verdict:?} is no refusal"))
         }

@@ -17,7 +17,7 @@ impl Engine {
         for snapshot in self.snapshots() {
             match snapshot.state {
                 State::Running { paused: true, .. } => paused += 1,
-                State::Running { .. } => running += 1,
+                State::Running { .. } | State::Restarting { .. } => running += 1,
                 _ => stopped += 1,
             }
         }

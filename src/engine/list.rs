@@ -62,7 +62,9 @@ impl Engine {
         let sieve = self.sieve(&query.filters)?;
         let mut found: Vec<_> = self.snapshots().into_iter().filter(|s| sieve.passes(s)).collect();
         if !query.all && query.limit == 0 && !sieve.any_state {
-            found.retain(|snapshot| snapshot.state.is_running());
+            found.retain(|snapshot| {
+                matches!(snapshot.state, State::Running { .. } | State::Restarting { .. })
+            });
         }
         found.sort_by(|a, b| {
             (b.record.created, &b.record.id).cmp(&(a.record.created, &a.record.id))

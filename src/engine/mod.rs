@@ -19,6 +19,7 @@ mod launch;
 mod list;
 mod logs;
 mod pause;
+mod policy;
 mod remove;
 mod slot;
 mod start;

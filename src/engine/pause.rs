@@ -34,7 +34,7 @@ impl Engine {
     /// not frozen.
     pub(super) fn thaw(&self, slot: &Arc<Slot>) {
         let paused = |inner: &mut Inner| {
-            (!inner.freezing).then(|| matches!(inner.state, State::Running { paused: true, .. }))
+            (!inner.freezing).then_some(matches!(inner.state, State::Running { paused: true, .. }))
         };
         // Freezing has a deadline of its own.
         if slot.watch(Patience::default(), paused).unwrap_or(false) {

@@ -39,6 +39,10 @@ pub(super) struct Inner {
     pub(super) freezing: bool,
     /// The run that is under way has been sent SIGKILL.
     pub(super) killed: bool,
+    /// The user wants the run that is under way to end: no policy starts the container again.
+    pub(super) unwanted: bool,
+    /// Starts in a row by the restart policy after short runs.
+    pub(super) attempts: u32,
     /// A restart is under way: the end of the run does not remove the container.
     pub(super) restarts: u32,
     /// No longer among the containers.
@@ -71,6 +75,8 @@ impl Slot {
             exits: 0,
             freezing: false,
             killed: false,
+            unwanted: false,
+            attempts: 0,
             restarts: 0,
             gone: false,
             bells: Vec::new(),

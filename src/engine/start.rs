@@ -9,7 +9,7 @@ use super::claim::Claim;
 use super::slot::Slot;
 use super::{Engine, Patience};
 use crate::base::{Error, Kind, Result, Timestamp, guard, step};
-use crate::container::{Ask, DiskState, State};
+use crate::container::{Ask, DiskState, Record, State};
 use crate::runtime::handle::{Handle, StartFailure, read_exit};
 use crate::warn;
 
@@ -42,21 +42,27 @@ impl Engine {
         if matches!(slot.snapshot().state, State::Running { paused: true, .. }) {
             return Err(Error::conflict("cannot start a paused container, try unpause instead"));
         }
-        self.start_slot(&slot, name, patience)
+        self.start_slot(&slot, name, Ask::Start, patience)
     }
 
+    /// Starts it for the user (`Start`) or for its restart policy (`StartAgain`).
     pub(super) fn start_slot(
         &self,
         slot: &Arc<Slot>,
         name: &str,
+        ask: Ask,
         patience: Patience<'_>,
     ) -> Result<()> {
-        let claim = Claim::take(slot, Ask::Start, name, patience, || ())?;
-        match self.begin(&claim) {
+        let claim = Claim::take(slot, ask, name, patience, || ())?;
+        match self.begin(&claim, ask) {
             Ok(Begun { pid, since, supervisor }) => {
                 claim.publish(|inner| {
                     inner.state = State::Running { since, pid, paused: false };
                     inner.killed = false;
+                    inner.unwanted = false;
+                    if ask == Ask::Start {
+                        inner.attempts = 0;
+                    }
                     self.emit_container("start", &inner.record, &[]);
                 });
                 // Only now: the end of this run cannot be shown before its beginning.
@@ -66,7 +72,7 @@ impl Engine {
                 Ok(())
             }
             Err(Failed { error, state }) => {
-                self.give_up(claim, &error, state);
+                self.give_up(claim, ask, &error, state);
                 Err(error)
             }
         }
@@ -74,7 +80,7 @@ impl Engine {
 
     /// Takes all steps up to the running program. On error each one already taken is undone,
     /// last first.
-    fn begin(&self, claim: &Claim) -> Result<Begun, Failed> {
+    fn begin(&self, claim: &Claim, ask: Ask) -> Result<Begun, Failed> {
         let before = claim.record();
         let id = &before.id;
         let mut record = (*before).clone();
@@ -97,10 +103,15 @@ impl Engine {
             .save(&self.layout, |saved| {
                 saved.run = record.run;
                 saved.state = DiskState::Starting;
+                saved.stopped_by_user = false;
+                saved.restart_count = match ask {
+                    Ask::StartAgain => saved.restart_count.saturating_add(1),
+                    _ => 0,
+                };
             })
             .map_err(fail)?;
         step::done("start.recorded");
-        let recorded = guard((), |()| self.take_back(claim, before.run, before.state.clone()));
+        let recorded = guard((), |()| self.take_back(claim, &before));
         let supervisor =
             self.prepare_supervisor(&claim.slot, &monitor, record.run).map_err(fail)?;
         // Before go(): they must miss nothing.
@@ -133,10 +144,12 @@ impl Engine {
     }
 
     /// Writes the record of before again: nothing has run.
-    fn take_back(&self, claim: &Claim, run: u64, state: DiskState) {
+    fn take_back(&self, claim: &Claim, before: &Record) {
         let written = claim.slot.save(&self.layout, |saved| {
-            saved.run = run;
-            saved.state = state;
+            saved.run = before.run;
+            saved.state = before.state.clone();
+            saved.stopped_by_user = before.stopped_by_user;
+            saved.restart_count = before.restart_count;
         });
         if let Err(error) = written {
             warn!("{error}; the next start of the daemon will not know how its last run ended");
@@ -153,13 +166,16 @@ impl Engine {
     }
 
     /// Shows a failed start and lets go of all who wait for its run.
-    fn give_up(&self, claim: Claim, error: &Error, state: State) {
+    fn give_up(&self, claim: Claim, ask: Ask, error: &Error, state: State) {
         let slot = Arc::clone(&claim.slot);
         // Dropped without the lock: the one waits for its monitor to end, the others close.
         let (mut monitor, mut held) = (None, Vec::new());
         claim.publish(|inner| {
             let (code, _) = super::wait::last_exit(&state);
-            inner.state = state;
+            inner.state = match ask {
+                Ask::StartAgain => inner.after_failed_start(state),
+                _ => state,
+            };
             monitor = inner.monitor.take();
             held.append(&mut inner.held);
             // Why it failed is told by the start itself; today's client would show it twice.
@@ -182,7 +198,7 @@ impl Engine {
         let (engine, slot, monitor) = (self.me(), Arc::clone(slot), Arc::clone(monitor));
         self.spawn_thread("supervise", move || {
             if may_begin.recv().is_ok() {
-                engine.supervise(&slot, &monitor, run);
+                engine.supervise(&slot, monitor, run);
             }
         })?;
         Ok(let_off)
@@ -212,7 +228,8 @@ fn failed(error: Error, before: &State) -> Failed {
     };
     let text = Some(error.to_string());
     let state = match before {
-        State::Exited { oom_killed, started_at, finished_at, .. } => State::Exited {
+        State::Exited { oom_killed, started_at, finished_at, .. }
+        | State::Restarting { oom_killed, started_at, finished_at, .. } => State::Exited {
             code: Some(code),
             oom_killed: *oom_killed,
             started_at: *started_at,

@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::claim::refusal;
 use super::slot::{Inner, Slot, Stop};
-use super::{Engine, Patience, StopHow};
+use super::wait::last_exit;
+use super::{Engine, Patience, StopHow, policy};
 use crate::base::{Error, Kind, Result, guard};
 use crate::container::{Ask, Record, Verdict};
 use crate::model::Signal;
 use crate::runtime::handle::Handle;
+use crate::warn;
 
 const DEFAULT_TIMEOUT: i64 = 10;
 /// How long a killed container may take to end.
@@ -27,6 +29,8 @@ enum Found {
     Lead(Arc<Handle>, u64),
     /// Another one leads.
     Join(u64),
+    /// It does not run, and will not be started again.
+    CalledOff,
 }
 
 /// What the leader of a stop woke up for.
@@ -43,16 +47,18 @@ impl Engine {
     /// `NotModified` when it does not run.
     pub fn stop(&self, name: &str, how: StopHow, patience: Patience<'_>) -> Result<()> {
         let slot = self.slot(name)?;
-        self.stop_slot(&slot, name, how, patience)?;
+        self.stop_slot(&slot, name, how, true, patience)?;
         self.emit_container("stop", &slot.record(), &[]);
         Ok(())
     }
 
+    /// `lasting`: it is to stay so after the next start of the daemon.
     fn stop_slot(
         &self,
         slot: &Arc<Slot>,
         name: &str,
         how: StopHow,
+        lasting: bool,
         patience: Patience<'_>,
     ) -> Result<()> {
         let kill_at = kill_time(&slot.record(), how);
@@ -60,17 +66,26 @@ impl Engine {
             match (inner.activity().verdict(Ask::Stop), inner.monitor.clone()) {
                 (Verdict::Claim, Some(monitor)) => {
                     inner.stop = Some(Stop { kill_at });
+                    inner.unwanted = true;
                     Some(Ok(Found::Lead(monitor, inner.exits)))
                 }
                 (Verdict::Join, _) => {
                     bring_forward(inner, kill_at);
                     Some(Ok(Found::Join(inner.exits)))
                 }
+                (Verdict::CallOff, _) => {
+                    call_off(inner);
+                    Some(Ok(Found::CalledOff))
+                }
                 (Verdict::Wait, _) | (Verdict::Claim, None) => None,
                 (verdict, _) => Some(Err(refusal(verdict, name, inner))),
             }
         })??;
+        if lasting && !matches!(found, Found::Join(_)) {
+            self.remember_stop(slot);
+        }
         match found {
+            Found::CalledOff => Ok(()),
             Found::Join(exits) => slot.watch(patience, |inner| ended(inner, exits)),
             Found::Lead(monitor, exits) => {
                 let _released = guard((), |()| {
@@ -155,8 +170,8 @@ impl Engine {
             Err(error) if error.kind() == Kind::NotModified => Ok(()),
             result => result,
         };
-        unless_so(self.stop_slot(&slot, name, how, patience))?;
-        unless_so(self.start_slot(&slot, name, patience))?;
+        unless_so(self.stop_slot(&slot, name, how, false, patience))?;
+        unless_so(self.start_slot(&slot, name, Ask::Start, patience))?;
         self.emit_container("restart", &slot.record(), &[]);
         Ok(())
     }
@@ -175,15 +190,28 @@ impl Engine {
             _ => error,
         };
         let patience = Patience { deadline: Some(Instant::now() + START_TIME), client: None };
-        let (monitor, exits) = slot
+        let last = signal == Signal::KILL || signal == stop_signal(&slot.record());
+        let found = slot
             .watch(patience, |inner| {
                 match (inner.activity().verdict(Ask::Kill), inner.monitor.clone()) {
-                    (Verdict::Deliver, Some(monitor)) => Some(Ok((monitor, inner.exits))),
+                    (Verdict::Deliver, Some(monitor)) => {
+                        inner.unwanted |= last;
+                        Some(Ok(Found::Lead(monitor, inner.exits)))
+                    }
+                    (Verdict::CallOff, _) if last => {
+                        call_off(inner);
+                        Some(Ok(Found::CalledOff))
+                    }
+                    (Verdict::CallOff, _) => Some(Err(refusal(Verdict::NotRunning, name, inner))),
                     (Verdict::Deliver, None) | (Verdict::Wait, _) => None,
                     (verdict, _) => Some(Err(refusal(verdict, name, inner))),
                 }
             })?
             .map_err(explain)?;
+        if last {
+            self.remember_stop(&slot);
+        }
+        let Found::Lead(monitor, exits) = found else { return Ok(()) };
         self.deliver(&slot, &monitor, signal).map_err(explain)?;
         if signal == Signal::KILL {
             let soon = Patience { deadline: Some(Instant::now() + KILL_TIME), client: None };
@@ -191,6 +219,21 @@ impl Engine {
             drop(slot.watch(soon, |inner| ended(inner, exits)));
         }
         Ok(())
+    }
+
+    /// Puts on record that the user wants the container stopped, before that begins. Dying in
+    /// between, adopt does not start it by its policy, and lets it run if it still does.
+    fn remember_stop(&self, slot: &Slot) {
+        let record = slot.record();
+        if !policy::is_active(&record) || record.stopped_by_user {
+            return;
+        }
+        let saved = slot.save(&self.layout, |saved| {
+            saved.stopped_by_user |= saved.run == record.run;
+        });
+        if let Err(error) = saved {
+            warn!("{error}; the next start of the daemon may start it again");
+        }
     }
 
     /// Sends a signal; what is frozen and is to end by it goes on.
@@ -210,6 +253,13 @@ impl Engine {
 
 fn ended(inner: &Inner, exits: u64) -> Option<()> {
     (inner.exits > exits || inner.gone).then_some(())
+}
+
+/// The start that a policy has announced will not be.
+fn call_off(inner: &mut Inner) {
+    inner.state = policy::called_off(&inner.state);
+    let (code, error) = last_exit(&inner.state);
+    inner.tell_exit(code, error.as_deref());
 }
 
 fn stop_signal(record: &Record) -> Signal {

@@ -2,6 +2,7 @@
 //! monitor's word.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::Engine;
 use super::adopt::{lost, settle};
@@ -13,8 +14,10 @@ use crate::runtime::handle::{Handle, read_exit};
 use crate::warn;
 
 impl Engine {
-    /// Waits for the end of run `run`, releases what it held, and shows the end.
-    pub(super) fn supervise(&self, slot: &Arc<Slot>, monitor: &Handle, run: u64) {
+    /// Waits for the end of run `run`, releases what it held, and shows the end. Then it starts
+    /// the container again, if its policy says so.
+    pub(super) fn supervise(&self, slot: &Arc<Slot>, monitor: Arc<Handle>, run: u64) {
+        let began = Instant::now();
         let told = monitor.wait_exit();
         step::done("exit.told");
         if let Err(error) = &told {
@@ -27,10 +30,12 @@ impl Engine {
         let exit = told.ok().or_else(|| read_exit(&self.layout.io(&slot.id)));
         let exit = exit.filter(|exit| exit.run == run);
         let state = settle(&slot.record(), exit).unwrap_or_else(|| self.lose_run(slot));
-        self.show_exit(slot, state);
+        self.show_exit(slot, state, began.elapsed());
         // Attached clients see the end of their streams from now on.
         monitor.published();
+        drop(monitor);
         self.remove_if_automatic(slot);
+        self.start_again(slot);
     }
 
     /// Puts on record that nobody knows how the run ended. Dying here, adopt does the same.
@@ -50,11 +55,11 @@ impl Engine {
     }
 
     /// Shows the end of a run, and tells it to those who wait.
-    fn show_exit(&self, slot: &Slot, state: State) {
+    fn show_exit(&self, slot: &Slot, state: State, length: Duration) {
         let (code, error) = last_exit(&state);
         let oom_killed = matches!(state, State::Exited { oom_killed: true, .. });
         let mut inner = slot.lock();
-        inner.state = state;
+        inner.state = inner.after_run(state, length);
         inner.stop = None;
         inner.monitor = None;
         // Before anybody is told: what they do next must come after it in the events.

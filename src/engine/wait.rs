@@ -44,7 +44,8 @@ impl Engine {
         let mut inner = slot.lock();
         let over = match condition {
             WaitCondition::NotRunning => {
-                !matches!(inner.state, State::Running { .. } | State::Starting)
+                use State::{Restarting, Running, Starting};
+                !matches!(inner.state, Running { .. } | Starting | Restarting { .. })
             }
             WaitCondition::NextExit => false,
             WaitCondition::Removed => inner.gone,
@@ -64,8 +65,9 @@ impl Engine {
 pub(super) fn last_exit(state: &State) -> (i32, Option<String>) {
     match state {
         State::Created { code, error } => (*code, error.clone()),
-        State::Exited { code, error, .. } => (code.unwrap_or(UNKNOWN_CODE), error.clone()),
-        State::Restarting { code, .. } => (*code, None),
+        State::Exited { code, error, .. } | State::Restarting { code, error, .. } => {
+            (code.unwrap_or(UNKNOWN_CODE), error.clone())
+        }
         State::Starting | State::Running { .. } | State::Removing => (0, None),
     }
 }

@@ -1,4 +1,4 @@
-//! pause, unpause.
+//! pause, unpause, restart policies.
 
 use std::time::{Duration, Instant};
 
@@ -77,4 +77,135 @@ fn what_is_paused_can_be_stopped_killed_restarted_and_removed() {
     let at = events.iter().position(|action| action == "pause").unwrap();
     assert_eq!(events[at..at + 3], ["pause", "kill", "unpause"]);
     d.assert_nothing_left_behind();
+}
+
+fn count(d: &Daemon, name: &str) -> u64 {
+    d.inspect(name)["RestartCount"].as_u64().unwrap()
+}
+
+#[test]
+fn what_fails_is_started_again_so_many_times() {
+    let d = Daemon::start();
+    let script = "echo run; exit 3";
+    d.ok(["run", "-d", "--name", "cx", "--restart", "on-failure:2", "busybox", "sh", "-c", script]);
+    wait_until("it has given up", || count(&d, "cx") == 2 && d.status("cx") == "exited");
+    assert_eq!(d.ok(["logs", "cx"]), "run\nrun\nrun");
+    assert_eq!(d.inspect("cx")["State"]["ExitCode"], 3);
+    d.ok(["start", "cx"]);
+    wait_until("the count begins anew", || d.ok(["logs", "cx"]).lines().count() == 6);
+    d.ok(["run", "-d", "--name", "cy", "--restart", "on-failure", "busybox", "true"]);
+    assert_eq!(d.ok(["wait", "cy"]), "0");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!((d.status("cy").as_str(), count(&d, "cy")), ("exited", 0));
+    wait_until("it has given up again", || d.status("cx") == "exited" && count(&d, "cx") == 2);
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn the_wait_for_the_next_start_can_be_cut_short() {
+    let mut d = Daemon::start();
+    let run = |d: &Daemon, name: &str| {
+        d.ok(["run", "-d", "--name", name, "--restart", "always", "busybox", "false"]);
+        // Pauses are long enough by then.
+        wait_until("it was started thrice", || {
+            count(d, name) >= 3 && d.status(name) == "restarting"
+        });
+    };
+    run(&d, "cx");
+    let status = d.ok(["ps", "--format", "{{.Status}}"]);
+    assert!(status.starts_with("Restarting (1) "), "{status}");
+    assert_eq!(d.inspect("cx")["State"]["Restarting"], true);
+    let out = d.cli(["rm", "cx"]).output();
+    assert!(out.stderr.contains("container is restarting: stop the container"), "{out:?}");
+    let mut waiting = d.cli(["wait", "cx"]).spawn();
+    d.ok(["stop", "cx"]);
+    assert_eq!(waiting.wait(crate::harness::SOON).ok(), "1");
+    let before = count(&d, "cx");
+    assert_eq!(d.status("cx"), "exited");
+    run(&d, "cy");
+    d.ok(["kill", "cy"]);
+    assert_eq!(d.status("cy"), "exited");
+    run(&d, "cz");
+    d.ok(["rm", "-f", "cz"]);
+    std::thread::sleep(Duration::from_millis(1200));
+    assert_eq!((d.status("cx").as_str(), count(&d, "cx")), ("exited", before));
+    // `always` does not heed a stop beyond the daemon's next start.
+    d.restart();
+    wait_until("it is started at boot", || {
+        d.ok(["logs", "cx"]).is_empty() && count(&d, "cx") >= before
+    });
+    d.ok(["stop", "cx"]);
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn policies_hold_across_daemons() {
+    let mut d = Daemon::start();
+    let names = ["always", "unless-stopped", "on-failure", "no"];
+    for name in names {
+        d.ok(["run", "-d", "--name", name, "--restart", name, "busybox", "sleep", "1000"]);
+    }
+    d.ok(["run", "-d", "--name", "halted", "--restart", "unless-stopped", "busybox", "sleep", "9"]);
+    d.ok(["stop", "-t", "0", "halted"]);
+    let plain = |name: &str| {
+        let body = serde_json::json!({"Image": "busybox", "Cmd": ["sleep", "1000"]});
+        let reply = d.post(&format!("/containers/create?name={name}"), &body);
+        assert_eq!(reply.status, 201);
+        d.ok(["start", name]);
+    };
+    plain("plain");
+    plain("stopped");
+    d.ok(["stop", "-t", "0", "stopped"]);
+    // All end while no daemon is there.
+    let pids: Vec<i32> = names
+        .iter()
+        .chain(&["plain"])
+        .map(|name| i32::try_from(d.inspect(name)["State"]["Pid"].as_i64().unwrap()).unwrap())
+        .collect();
+    d.kill9();
+    for pid in &pids {
+        crate::harness::send_signal(*pid, libc::SIGKILL);
+    }
+    wait_until("all have ended", || {
+        pids.iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists())
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(d.try_start());
+    for name in ["always", "unless-stopped", "on-failure", "plain"] {
+        d.wait_status(name, "running");
+    }
+    for name in ["no", "halted", "stopped"] {
+        assert_eq!(d.status(name), "exited", "{name}");
+    }
+    // The user's kill is a stop as well; somebody else's is none.
+    d.ok(["kill", "unless-stopped"]);
+    let pid = d.inspect("always")["State"]["Pid"].as_i64().unwrap();
+    crate::harness::send_signal(i32::try_from(pid).unwrap(), libc::SIGKILL);
+    wait_until("it runs again", || count(&d, "always") == 1);
+    d.restart();
+    assert_eq!(d.status("unless-stopped"), "exited");
+    d.wait_status("always", "running");
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn policies_that_make_no_sense_are_refused() {
+    let d = Daemon::start();
+    let run = |args: &[&str]| {
+        let out = d.cli(["run", "-d"].iter().chain(args).chain(&["busybox", "true"])).output();
+        assert_ne!(out.code, 0);
+        out.stderr
+    };
+    let text = "conflicting options: cannot specify both --restart and --rm";
+    assert!(run(&["--rm", "--restart", "always"]).contains(text));
+    let text = "maximum retry count must be an integer";
+    assert!(run(&["--restart", "on-failure:x"]).contains(text));
+    assert!(run(&["--restart", "maybe"]).contains("unknown policy 'maybe'"));
+    let text = "maximum retry count can only be used with 'on-failure'";
+    assert!(run(&["--restart", "always:3"]).contains(text));
+    let policy = serde_json::json!({"Name": "always"});
+    let body = serde_json::json!({
+        "Image": "busybox", "HostConfig": {"AutoRemove": true, "RestartPolicy": policy},
+    });
+    assert_eq!(d.post("/containers/create", &body).status, 400);
 }

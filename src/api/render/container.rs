@@ -182,7 +182,7 @@ fn status_text(state: &State, now: Timestamp) -> String {
         State::Running { since, paused: false, .. } => format!("Up {}", ago(since)),
         State::Running { since, paused: true, .. } => format!("Up {} (Paused)", ago(since)),
         State::Restarting { code, finished_at, .. } => {
-            format!("Restarting ({code}) {} ago", ago(finished_at))
+            format!("Restarting ({}) {} ago", code.unwrap_or(UNKNOWN_CODE), ago(finished_at))
         }
         State::Exited { code, finished_at, .. } => {
             format!("Exited ({}) {} ago", code.unwrap_or(UNKNOWN_CODE), ago(finished_at))
@@ -213,10 +213,12 @@ fn state_of(state: &State) -> wire::State {
             started_at: since.to_string(),
             ..shown
         },
-        State::Restarting { code, started_at, finished_at } => wire::State {
+        State::Restarting { code, oom_killed, started_at, finished_at, error } => wire::State {
             running: true,
             restarting: true,
-            exit_code: (*code).into(),
+            oom_killed: *oom_killed,
+            exit_code: code.unwrap_or(UNKNOWN_CODE).into(),
+            error: error.clone().unwrap_or_default(),
             started_at: started_at.to_string(),
             finished_at: finished_at.to_string(),
             ..shown
@@ -376,7 +378,13 @@ mod tests {
         check(exited(Some(3)), "exited", "Exited (3) About a minute ago");
         check(exited(None), "exited", "Exited (255) About a minute ago");
         check(
-            State::Restarting { code: 1, started_at: then, finished_at: then },
+            State::Restarting {
+                code: Some(1),
+                oom_killed: false,
+                started_at: then,
+                finished_at: then,
+                error: None,
+            },
             "restarting",
             "Restarting (1) About a minute ago",
         );

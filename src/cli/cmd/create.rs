@@ -210,7 +210,22 @@ fn restart_policy(args: &Args) -> Result<RestartPolicy, Failure> {
         Some(_) if args.on("rm") => {
             Err(Failure::new("conflicting options: cannot specify both --restart and --rm"))
         }
-        Some(policy) => Err(Failure::not_served(&format!("restart policy '{policy}'"))),
+        Some(policy) => {
+            let (name, count) = policy.split_once(':').unwrap_or((policy, ""));
+            if name.is_empty() {
+                let text = "invalid restart policy format: no policy provided before colon";
+                return Err(Failure::new(text));
+            }
+            let maximum_retry_count = match count {
+                "" => 0,
+                count => count.parse().map_err(|_| {
+                    let text = "invalid restart policy format: maximum retry count must be an \
+                                integer";
+                    Failure::new(text)
+                })?,
+            };
+            Ok(RestartPolicy { name: name.to_owned(), maximum_retry_count })
+        }
     }
 }
 
@@ -364,7 +379,10 @@ mod tests {
     fn what_cannot_be_is_refused() {
         for (line, expected) in [
             ("--pid x b", "--pid: invalid PID mode"),
-            ("--restart always b", "skiff: restart policy 'always' is not served yet"),
+            (
+                "--restart on-failure:x b",
+                "invalid restart policy format: maximum retry count must be an integer",
+            ),
             (
                 "--restart always --rm b",
                 "conflicting options: cannot specify both --restart and --rm",
