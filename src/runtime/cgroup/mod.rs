@@ -10,12 +10,15 @@
 mod detect;
 mod devices;
 mod files;
+mod hurry;
 mod v1;
 mod v2;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+pub use hurry::Hurry;
 
 use crate::base::{Context, Error, Id, Lock, Result};
 use crate::model::HostConfig;
@@ -89,6 +92,7 @@ pub struct Created {
 impl Cgroups {
     /// Looks at /proc/self/mountinfo. Never fails: what is missing is in `info`.
     pub fn detect() -> Cgroups {
+        hurry::heal();
         let (layout, support) = detect::detect();
         Cgroups { layout, support, parents: Lock::new(BTreeSet::new()) }
     }
