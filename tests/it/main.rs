@@ -26,6 +26,7 @@ mod logs;
 mod messages;
 #[path = "../fuzz/mutate.rs"]
 mod mutate;
+mod names;
 mod run;
 mod survive;
 mod tty;
