@@ -1,5 +1,6 @@
 //! One call of a handler: the request's parts, and the usual answers.
 
+use std::io::Write;
 use std::os::fd::AsFd;
 
 use serde::Serialize;
@@ -7,12 +8,14 @@ use serde::Serialize;
 use super::Api;
 use crate::base::Result;
 use crate::engine::{Engine, Patience};
-use crate::http::{Exchange, Reply};
+use crate::http::{Exchange, Reply, Stream};
 use crate::wire::version::{Answers, Version};
 use crate::wire::{filters, query};
 
 /// Largest JSON body that is read.
 const MAX_BODY: usize = 1 << 20;
+/// A list is sent in pieces of about this size.
+const LIST_PIECE: usize = 32 << 10;
 
 /// A request that found its handler.
 pub(super) struct Call<'c, 'e> {
@@ -68,8 +71,7 @@ impl<'c> Call<'c, '_> {
 
     /// Answers with JSON that is written already.
     pub(super) fn reply_bytes(&mut self, status: u16, body: Vec<u8>) -> Result<()> {
-        let reply = Reply { status, content_type: "application/json", headers: Vec::new(), body };
-        Ok(self.exchange.reply(reply)?)
+        Ok(self.exchange.reply(json_reply(status, body))?)
     }
 
     pub(super) fn reply_empty(&mut self, status: u16) -> Result<()> {
@@ -77,27 +79,62 @@ impl<'c> Call<'c, '_> {
     }
 }
 
-/// A list that is written one element at a time, so that only its text is kept.
-pub(super) struct JsonList(Vec<u8>);
+/// A list that is sent while it is written, so that the client reads meanwhile and little of its
+/// text is kept. A short one is a plain answer.
+pub(super) struct JsonList<'a, 'e> {
+    text: Vec<u8>,
+    /// What stands in front of the next element.
+    next: u8,
+    /// Until the first piece is sent.
+    exchange: Option<&'a mut Exchange<'e>>,
+    stream: Option<Stream<'a>>,
+}
 
-impl JsonList {
-    /// An empty list with room for `count` elements of usual size.
-    pub(super) fn with_room(count: usize) -> JsonList {
-        JsonList(Vec::with_capacity(count.saturating_mul(700).saturating_add(2)))
+impl<'a, 'e> JsonList<'a, 'e> {
+    /// The answer to this call.
+    pub(super) fn new(exchange: &'a mut Exchange<'e>) -> JsonList<'a, 'e> {
+        JsonList { text: Vec::new(), next: b'[', exchange: Some(exchange), stream: None }
     }
 
-    pub(super) fn push<T: Serialize>(&mut self, element: &T) {
-        self.0.push(if self.0.is_empty() { b'[' } else { b',' });
-        serde_json::to_writer(&mut self.0, element).expect("our own types are always JSON");
-    }
-
-    pub(super) fn finish(mut self) -> Vec<u8> {
-        if self.0.is_empty() {
-            self.0.push(b'[');
+    /// Adds an element. What can fail otherwise must have been done before: what was sent cannot
+    /// be taken back.
+    ///
+    /// # Errors
+    /// Those of the connection.
+    pub(super) fn push<T: Serialize>(&mut self, element: &T) -> Result<()> {
+        self.text.push(std::mem::replace(&mut self.next, b','));
+        serde_json::to_writer(&mut self.text, element).expect("our own types are always JSON");
+        if self.text.len() < LIST_PIECE {
+            return Ok(());
         }
-        self.0.extend_from_slice(b"]\n");
-        self.0
+        if let Some(exchange) = self.exchange.take() {
+            self.stream = Some(exchange.stream(200, "application/json")?);
+        }
+        self.send()
     }
+
+    /// # Errors
+    /// Those of the connection.
+    pub(super) fn finish(mut self) -> Result<()> {
+        if self.next == b'[' {
+            self.text.push(b'[');
+        }
+        self.text.extend_from_slice(b"]\n");
+        let Some(exchange) = self.exchange.take() else { return self.send() };
+        Ok(exchange.reply(json_reply(200, self.text))?)
+    }
+
+    fn send(&mut self) -> Result<()> {
+        if let Some(stream) = &mut self.stream {
+            stream.write_all(&self.text)?;
+        }
+        self.text.clear();
+        Ok(())
+    }
+}
+
+fn json_reply(status: u16, body: Vec<u8>) -> Reply {
+    Reply { status, content_type: "application/json", headers: Vec::new(), body }
 }
 
 /// `body` as JSON, with the final newline of Docker's answers.

@@ -1,6 +1,6 @@
 //! Calls about containers that are answered at once.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::Api;
 use super::call::{Call, JsonList};
@@ -22,26 +22,29 @@ pub(super) fn list(call: &mut Call<'_, '_>) -> Result<()> {
     };
     let with_size = call.flag("size");
     let engine = call.engine();
-    let found = engine.list(&query)?;
+    let mut found = Vec::new();
+    for snapshot in engine.list(&query)? {
+        let size = match with_size.then(|| engine.size(snapshot.record.id.as_str())) {
+            Some(Err(error)) if error.kind() == Kind::NotFound => continue, // gone meanwhile
+            size => size.transpose()?,
+        };
+        found.push((snapshot, size));
+    }
     let answers = call.answers();
     let now = Timestamp::now();
-    let mut images = HashMap::new();
-    let mut list = JsonList::with_room(found.len());
-    for snapshot in &found {
+    let mut images = BTreeMap::new();
+    let mut list = JsonList::new(call.exchange);
+    for (snapshot, size) in &found {
         let typed = snapshot.record.config.image.as_str();
         // The name that the user typed is shown for as long as it means the same image.
         let means = *images.entry(typed).or_insert_with(|| engine.image(typed).ok().map(|i| i.id));
         let mut summary = render::summary(snapshot, means, now, answers);
-        if with_size {
-            match engine.size(snapshot.record.id.as_str()) {
-                Ok(size) => render::add_size(size, &mut summary.size_rw, &mut summary.size_root_fs),
-                Err(error) if error.kind() == Kind::NotFound => continue, // gone meanwhile
-                Err(error) => return Err(error),
-            }
+        if let Some(size) = *size {
+            render::add_size(size, &mut summary.size_rw, &mut summary.size_root_fs);
         }
-        list.push(&summary);
+        list.push(&summary)?;
     }
-    call.reply_bytes(200, list.finish())
+    list.finish()
 }
 
 pub(super) fn inspect(call: &mut Call<'_, '_>) -> Result<()> {

@@ -31,6 +31,30 @@ fn a_connection_serves_one_request_after_another() {
 }
 
 #[test]
+fn a_long_list_comes_in_pieces_and_whole() {
+    let d = Daemon::start();
+    let labels = json!({ "long": "x".repeat(4000) });
+    for _ in 0..20 {
+        let body = json!({ "Image": "busybox", "Cmd": ["true"], "Labels": labels });
+        d.post("/containers/create", &body).expect(201);
+    }
+    let mut wire = d.wire();
+    for _ in 0..2 {
+        let reply = wire.ask("GET", "/containers/json?all=1&size=1");
+        assert_eq!(reply.header("transfer-encoding"), Some("chunked"));
+        let list = reply.json();
+        let list = list.as_array().unwrap();
+        assert_eq!(list.len(), 20);
+        assert!(list.iter().all(|c| c["Labels"] == labels && c["SizeRw"] == 0));
+    }
+    assert!(wire.ask("GET", "/containers/json?all=1&limit=2").header("content-length").is_some());
+    let mut old = d.wire();
+    old.send("GET /containers/json?all=1 HTTP/1.0\r\n\r\n");
+    assert_eq!(old.reply().json().as_array().unwrap().len(), 20);
+    assert_eq!(d.ok(["ps", "-a", "-q"]).lines().count(), 20);
+}
+
+#[test]
 fn ping_tells_version_and_kind() {
     let d = Daemon::start();
     for method in ["GET", "HEAD"] {
