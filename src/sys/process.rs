@@ -356,6 +356,19 @@ pub fn unlock_terminal(master: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(number)
 }
 
+/// Opens the other end of the pseudo-terminal `master` without looking for its name, and without
+/// becoming controlled by it. TIOCGPTPEER: ioctl_tty(2), Linux 4.13.
+///
+/// # Errors
+/// ENOTTY when it is no master; EIO while it is locked.
+pub fn peer_terminal(master: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: TIOCGPTPEER takes an integer; the descriptor is borrowed.
+    let fd = check(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER as _, flags) })?;
+    // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// Whether exec failed because the file is no program that this machine knows (ENOEXEC).
 pub fn is_no_program(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ENOEXEC)

@@ -21,6 +21,7 @@
 
 mod cgroups;
 mod devices;
+mod exec;
 mod identity;
 mod mounts;
 mod privileges;
@@ -47,6 +48,7 @@ use crate::sys::ns::{self, NsKind};
 use crate::sys::process::{self, Clone};
 use crate::sys::{self, fs, node, socket};
 
+pub use self::exec::{Exec, spawn as spawn_exec};
 pub use self::sysctls::check as check_sysctl;
 
 /// Standard streams of the program, when it has no terminal. With a terminal init opens one
@@ -423,6 +425,14 @@ impl<'a> WorkingDirectory<'a> {
         sys::host::set_umask(0o022);
         let fd = root.ensure(Path::new(path), Make::Dir);
         let fd = fd.context(|| format!("make working directory {path}"))?;
+        Ok(WorkingDirectory { fd, path })
+    }
+
+    /// Finds it; it has to be there.
+    fn find(root: &Root, path: &'a str) -> Result<WorkingDirectory<'a>> {
+        let path = if path.is_empty() { "/" } else { path };
+        let fd = root.find(Path::new(path)).context(|| format!("chdir to {path}"));
+        let fd = fd.map_err(|error| error.with_kind(Kind::ProgramNotExecutable))?;
         Ok(WorkingDirectory { fd, path })
     }
 

@@ -41,6 +41,11 @@ impl Root {
         Ok(Root { fd })
     }
 
+    /// The root of the calling process, which has joined a container's mount namespace.
+    pub(super) fn current() -> io::Result<Root> {
+        Ok(Root { fd: node::find_on_host(Path::new("/"))? })
+    }
+
     /// Its descriptor.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
