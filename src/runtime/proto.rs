@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::handle::{AttachOptions, Exit};
+use super::init::Exec;
 use crate::base::Timestamp;
 use crate::sys::socket;
 
@@ -73,6 +74,20 @@ pub(crate) enum Request {
         /// Columns.
         columns: u16,
     },
+    /// Run a program beside the main one, as a session of its own; the client's socket is beside
+    /// the packet, if there is one, and input that it has sent already follows the JSON. Answered
+    /// with `Started` or `Failed`, then with `ExecEnded`.
+    Exec {
+        /// Name of the new session.
+        session: String,
+        /// What is to run.
+        exec: Exec,
+        /// What the client wants.
+        options: AttachOptions,
+        /// Bytes of the detach sequence.
+        #[serde(default)]
+        detach_keys: Vec<u8>,
+    },
     /// Kill init, started or not. This connection is told of the exit, if there is one, and stays
     /// open until the monitor has ended.
     Kill,
@@ -121,6 +136,11 @@ pub(crate) enum Reply {
     Exited {
         /// How.
         exit: Exit,
+    },
+    /// An exec has ended. Its client sees the end of its streams when the connection is closed.
+    ExecEnded {
+        /// The program's exit code.
+        code: i32,
     },
     /// It cannot be done.
     Refused {

@@ -119,6 +119,11 @@ impl Client {
         (self.writes || reads).then_some(interest)
     }
 
+    /// `stream`, or standard output for a client that does not hear it.
+    pub(super) fn heard(&self, stream: Stream) -> Stream {
+        if self.wants(stream) { stream } else { Stream::Stdout }
+    }
+
     fn wants(&self, stream: Stream) -> bool {
         self.writes
             && self.options.stream

@@ -19,6 +19,7 @@
 
 mod client;
 mod detach;
+mod exec;
 mod facts;
 mod input;
 mod requests;
@@ -34,6 +35,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use exec::{Execs, Part};
 use requests::Connection;
 use session::{Event, Session};
 
@@ -118,6 +120,7 @@ enum Token {
     Channel,
     Init,
     Main(Event),
+    Exec(usize, Part),
 }
 
 struct Monitor {
@@ -143,6 +146,8 @@ struct Monitor {
     /// Init's channel, until its end.
     channel: Option<OwnedFd>,
     main: Session,
+    execs: Execs,
+    run_dir: PathBuf,
 }
 
 impl Monitor {
@@ -168,6 +173,8 @@ impl Monitor {
             helper: None,
             channel: None,
             main,
+            execs: Execs::default(),
+            run_dir: launch.run_dir.clone(),
             io_dir: launch.io_dir.clone(),
             cgroup_dirs: launch.cgroup_dirs.clone(),
         };
@@ -200,6 +207,7 @@ impl Monitor {
             self.deaf_until.take_if(|end| *end <= now);
             self.connections.retain(Connection::is_open);
             self.main.settle(now);
+            self.execs.settle(now);
             while self.advance() {}
         }
         Ok(())
@@ -228,6 +236,7 @@ impl Monitor {
         }
         self.main.watch(set, events);
         tokens.extend(events.iter().map(|event| Token::Main(*event)));
+        self.execs.watch(set, |index, part| tokens.push(Token::Exec(index, part)));
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -235,7 +244,7 @@ impl Monitor {
             Phase::Draining { until, .. } | Phase::Told { until, .. } => Some(until),
             _ => None,
         };
-        own.into_iter().chain(self.deaf_until).chain(self.main.deadline()).min()
+        own.into_iter().chain(self.deaf_until).chain(self.main.deadline()).chain(self.execs.deadline()).min()
     }
 
     fn handle(&mut self, token: Token, ready: Ready) {
@@ -246,6 +255,7 @@ impl Monitor {
             Token::Channel => self.read_channel(),
             Token::Init => self.reap(),
             Token::Main(event) => self.main.handle(event, ready),
+            Token::Exec(index, part) => self.execs.handle(index, part, ready),
         }
     }
 
@@ -273,7 +283,7 @@ impl Monitor {
                 self.main.close();
                 (Phase::Closing { exit }, true)
             }
-            Phase::Closing { .. } if self.main.is_empty() => (Phase::Over, false),
+            Phase::Closing { .. } if self.main.is_empty() && self.execs.is_empty() => (Phase::Over, false),
             same => (same, false),
         };
         self.phase = next;
@@ -399,6 +409,7 @@ impl Monitor {
             let (finished, until) = (Timestamp::now(), Instant::now() + drain);
             self.phase = Phase::Draining { since, code, finished, until };
             self.main.process_ended();
+            self.execs.kill_all();
         }
     }
 

@@ -89,6 +89,9 @@ impl Monitor {
             }
             Ok(Some(received)) => received,
         };
+        if let Some(Request::Exec { .. }) = received.message {
+            return self.start_exec(index, received);
+        }
         let watch = matches!(received.message, Some(Request::Watch | Request::Kill));
         let reply = self.answer(received);
         self.send(index, &reply);
@@ -116,7 +119,7 @@ impl Monitor {
         | Request::Resize { session, .. } = &request
         {
             if session != MAIN {
-                return refused(Refusal::NoSession);
+                return self.answer_of_exec(&request);
             }
         }
         match request {
@@ -155,7 +158,50 @@ impl Monitor {
                 }
                 Reply::Done
             }
-            Request::Go | Request::Unknown => Reply::Unsupported,
+            Request::Go | Request::Exec { .. } | Request::Unknown => Reply::Unsupported,
+        }
+    }
+
+    /// Starts an exec. The connection becomes its own: it does not count among the others.
+    fn start_exec(&mut self, index: usize, received: Received<Request>) {
+        let Received { message, extra, fds } = received;
+        let Some(Request::Exec { session, exec, options, detach_keys }) = message else { return };
+        let (Phase::Running { .. }, Some((init, _))) = (&self.phase, &self.init) else {
+            return self.send(index, &Reply::Refused { why: Refusal::NotRunning });
+        };
+        if session == MAIN || exec.args.is_empty() || self.execs.find(&session).is_some() {
+            return self.send(index, &Reply::Refused { why: Refusal::Malformed });
+        }
+        let started = self.connections[index].socket.try_clone().map_err(Into::into).and_then(
+            |watcher| {
+                self.execs.start((&self.run_dir, *init), (session, &exec), watcher, |to| {
+                    if let Some(socket) = fds.into_iter().next() {
+                        to.attach(Attacher { socket, early: extra, options, detach_keys });
+                    }
+                })
+            },
+        );
+        match started {
+            Ok(()) => self.connections[index].open = false,
+            Err(error) => {
+                self.send(index, &Reply::Failed { code: 126, message: error.to_string() });
+            }
+        }
+    }
+
+    /// What is asked of an exec that runs.
+    fn answer_of_exec(&mut self, request: &Request) -> Reply {
+        let refused = |why| Reply::Refused { why };
+        match request {
+            Request::Resize { session, rows, columns } => match self.execs.find(session) {
+                None => refused(Refusal::NoSession),
+                Some(exec) => match exec.session.resize(*rows, *columns) {
+                    Ok(true) => Reply::Done,
+                    Ok(false) => refused(Refusal::NoTerminal),
+                    Err(_) => refused(Refusal::NotRunning),
+                },
+            },
+            _ => refused(Refusal::NoSession),
         }
     }
 

@@ -16,7 +16,7 @@ use super::input::{Input, Queue};
 use crate::base::Result;
 use crate::model::{LogConfig, LogDriver};
 use crate::runtime::handle::Attacher;
-use crate::runtime::init::Stdio;
+use crate::runtime::init::{Exec, Stdio};
 use crate::runtime::launch::Launch;
 use crate::runtime::log::{Query, Reader, Stream, Writer};
 use crate::sys::poll::{Interest, PollSet, Ready};
@@ -86,16 +86,35 @@ impl Session {
             LogDriver::JsonFile => Some(Writer::new(&launch.io_dir, &launch.log)),
             LogDriver::None => None,
         };
-        let input = if launch.open_stdin { Input::Coming(Queue::default()) } else { Input::Closed };
+        let Launch { tty, open_stdin, stdin_once, .. } = *launch;
+        Session::with(tty, open_stdin, stdin_once, log, launch.io_dir.clone())
+    }
+
+    /// The session of an exec: without a log, and its input ends with its client's.
+    ///
+    /// # Errors
+    /// When no pipe can be made.
+    pub(super) fn of_exec(exec: &Exec) -> Result<(Session, Option<Stdio>)> {
+        Session::with(exec.tty, exec.open_stdin, true, None, PathBuf::new())
+    }
+
+    fn with(
+        tty: bool,
+        open_stdin: bool,
+        stdin_once: bool,
+        log: Option<Writer>,
+        log_dir: PathBuf,
+    ) -> Result<(Session, Option<Stdio>)> {
+        let input = if open_stdin { Input::Coming(Queue::default()) } else { Input::Closed };
         let mut session = Session {
-            tty: launch.tty,
-            stdin_once: launch.stdin_once,
+            tty,
+            stdin_once,
             sources: [None, None],
             terminal: None,
             size: None,
             input,
             log,
-            log_dir: launch.io_dir.clone(),
+            log_dir,
             buffer: Vec::new(),
             piece: None,
             clients: Vec::new(),
@@ -104,10 +123,10 @@ impl Session {
             ended: false,
             over: false,
         };
-        if launch.tty {
+        if tty {
             return Ok((session, None));
         }
-        let stdin = if launch.open_stdin {
+        let stdin = if open_stdin {
             let (theirs, ours) = pipe::pipe()?;
             pipe::set_nonblocking(ours.as_fd())?;
             session.input.open(ours);
@@ -275,6 +294,14 @@ impl Session {
         if let Some((stream, length)) = self.piece.take() {
             let piece = Piece { stream, bytes: &self.buffer[..length] };
             self.clients.iter_mut().for_each(|client| client.keep_rest(piece));
+        }
+    }
+
+    /// Gives the clients words of our own, the program having failed; on the other stream where
+    /// they do not hear this one.
+    pub(super) fn say(&mut self, stream: Stream, bytes: &[u8]) {
+        for client in &mut self.clients {
+            client.keep(Piece { stream: client.heard(stream), bytes });
         }
     }
 
