@@ -165,13 +165,18 @@ pub(super) fn rename(call: &mut Call<'_, '_>) -> Result<()> {
     call.reply_empty(204)
 }
 
-pub(super) fn resize(call: &mut Call<'_, '_>) -> Result<()> {
+/// Rows and columns of a terminal.
+pub(super) fn size(call: &Call<'_, '_>) -> Result<(u16, u16)> {
     let side = |name: &str| {
         let number = call.integer(name)?.unwrap_or_default();
         u16::try_from(number)
             .map_err(|_| Error::bad_parameter(format!("invalid value for {name}: {number}")))
     };
-    let (rows, columns) = (side("h")?, side("w")?);
+    Ok((side("h")?, side("w")?))
+}
+
+pub(super) fn resize(call: &mut Call<'_, '_>) -> Result<()> {
+    let (rows, columns) = size(call)?;
     call.engine().resize(call.name, rows, columns)?;
     call.reply_empty(200)
 }

@@ -8,6 +8,7 @@ mod attach;
 mod call;
 mod changes;
 mod containers;
+mod exec;
 mod guard;
 mod images;
 mod render;

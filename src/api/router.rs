@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::guard::Body;
-use super::{attach, containers, images, streams, system};
+use super::{attach, containers, exec, images, streams, system};
 use crate::base::{Error, Kind, Result};
 
 /// A route that is served.
@@ -56,6 +56,10 @@ static ROUTES: &[Route] = &[
     post("/containers/{name}/rename", containers::rename),
     post("/containers/{name}/resize", containers::resize),
     with(Body::Hijacked, post("/containers/{name}/attach", attach::attach)),
+    post("/containers/{name}/exec", exec::create),
+    post("/exec/{name}/start", exec::start),
+    post("/exec/{name}/resize", exec::resize),
+    get("/exec/{name}/json", exec::inspect),
     delete("/containers/{name}", containers::remove),
     get("/images/json", images::list),
     get("/images/{name}/json", images::inspect),
@@ -76,9 +80,7 @@ static UNSERVED: &[(&str, &str, &str)] = &[
     ("GET", "/containers/{name}/stats", "stats"),
     ("", "/containers/{name}/archive", "cp"),
     ("POST", "/containers/{name}/copy", "cp"),
-    ("POST", "/containers/{name}/exec", "exec"),
     ("POST", "/containers/{name}/update", "update"),
-    ("", "/exec/{name}", "exec"),
     ("POST", "/commit", "commit"),
     ("POST", "/build", "build"),
     ("POST", "/build/{name}", "build"),
@@ -200,9 +202,6 @@ mod tests {
     #[test]
     fn every_family_of_today_has_an_answer_of_its_own() {
         for (method, path) in [
-            ("POST", "/containers/x/exec"),
-            ("POST", "/exec/abc/start"),
-            ("GET", "/exec/abc/json"),
             ("POST", "/build"),
             ("POST", "/build/prune"),
             ("POST", "/commit"),

@@ -315,7 +315,7 @@ fn device_numbers(rdev: u64) -> (u32, u32) {
 }
 
 /// Number of the newest capability that this kernel knows.
-fn last_capability() -> u8 {
+pub(super) fn last_capability() -> u8 {
     let text = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").unwrap_or_default();
     text.trim().parse().unwrap_or(40)
 }

@@ -13,6 +13,7 @@ mod claim;
 mod create;
 mod etc;
 mod events;
+mod exec;
 mod images;
 mod info;
 mod launch;
@@ -44,8 +45,10 @@ pub use crate::runtime::handle::{AttachOptions, Attacher};
 use crate::sys;
 use crate::warn;
 
+pub use crate::runtime::init::Exec;
 pub use events::EventStream;
 use events::Events;
+pub use exec::{ExecConfig, ExecSnapshot, ExecState};
 use slot::Slot;
 pub use types::*;
 pub use wait::{UNKNOWN_CODE, Waiter};
@@ -66,6 +69,7 @@ pub struct Engine {
     cpus: usize,
     containers: Lock<Containers>,
     events: Events,
+    execs: exec::Execs,
     /// Held while we live: two daemons must not share a root.
     _root_lock: File,
 }
@@ -100,6 +104,7 @@ impl Engine {
             cpus: sys::host::cpus(),
             containers: Lock::default(),
             events: Events::default(),
+            execs: exec::Execs::default(),
             _root_lock: root_lock,
             options,
         });

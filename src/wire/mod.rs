@@ -9,6 +9,7 @@
 
 pub mod container;
 pub mod detach;
+pub mod exec;
 pub mod filters;
 pub mod image;
 pub mod json;
