@@ -148,13 +148,13 @@ fn first_stage(
     };
     let entering =
         Entering { launch: &launch, channel, host_proc, cgroups, streams, identity, root };
-    let how =
-        Clone { namespaces: 0, sibling: true, cgroup: birth.as_ref().map(AsFd::as_fd) };
-    process::clone_process(how, || match entering.second_stage() {
+    let how = Clone { namespaces: 0, sibling: true, cgroup: birth.as_ref().map(AsFd::as_fd) };
+    let pid = process::clone_process(how, || match entering.second_stage() {
         Ok(never) => match never {},
         Err(error) => fail(channel, &error),
     })
     .context(|| "clone an exec".into())?;
+    send(channel, &Message::Cloned { pid }, None).context(|| "tell the monitor".into())?;
     process::exit_now(0)
 }
 
@@ -162,8 +162,7 @@ fn first_stage(
 /// last, with root and working directory.
 fn enter(init: i32) -> Result<()> {
     let mut open = Vec::new();
-    for kind in
-        [NsKind::Cgroup, NsKind::Ipc, NsKind::Uts, NsKind::Net, NsKind::Pid, NsKind::Mount]
+    for kind in [NsKind::Cgroup, NsKind::Ipc, NsKind::Uts, NsKind::Net, NsKind::Pid, NsKind::Mount]
     {
         let path = PathBuf::from(format!("/proc/{init}/ns/{}", kind.file()));
         match File::open(&path) {

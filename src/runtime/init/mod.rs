@@ -83,6 +83,11 @@ pub enum Message {
         /// Pid of init as the host sees it; a child of the caller of [`spawn`].
         pid: i32,
     },
+    /// An exec's second stage is born. Told by the first, for the second may not come to tell.
+    Cloned {
+        /// Its pid as the host sees it; a child of the caller of [`spawn_exec`].
+        pid: i32,
+    },
     /// A step failed; init ends.
     Failed {
         /// 126 not executable, 127 not found, 128 anything else.

@@ -194,7 +194,10 @@ impl Running {
     /// Takes the step that is due; gives the code of an exec that has just ended.
     fn advance(&mut self, now: Instant) -> Option<i32> {
         match self.stage {
-            Stage::Draining { code, until } if self.session.is_drained() || until <= now => {
+            // Its process is reaped before it is forgotten.
+            Stage::Draining { code, until }
+                if (self.session.is_drained() && self.process.is_none()) || until <= now =>
+            {
                 self.session.finish_output();
                 self.tell(&Reply::ExecEnded { code });
                 self.stage = Stage::Told { until: now + PUBLISH };
@@ -234,15 +237,29 @@ impl Running {
                         self.fail(126, &format!("take the prepared exec over: {error}"));
                     }
                 }
+                Ok(Message::Cloned { pid }) => {
+                    if let Err(error) = self.born(pid) {
+                        crate::warn!("watch exec {pid}: {error}");
+                    }
+                }
                 Ok(Message::Failed { code, message }) => self.fail(code, &message),
                 Err(error) => crate::warn!("odd message of an exec: {error}"),
             }
         }
     }
 
+    /// The second stage is there; told by both stages, in any order. It has to be reaped before
+    /// its pid namespace can end.
+    fn born(&mut self, pid: i32) -> io::Result<()> {
+        if self.helper.is_none() && self.process.as_ref().is_none_or(|(known, _)| *known != pid) {
+            let process = (pid, signal::end_of_child(pid)?);
+            self.helper = self.process.replace(process).map(|(helper, _)| helper);
+        }
+        Ok(())
+    }
+
     fn prepared(&mut self, pid: i32, fds: Vec<OwnedFd>) -> io::Result<()> {
-        let process = (pid, signal::end_of_child(pid)?);
-        self.helper = self.process.replace(process).map(|(helper, _)| helper);
+        self.born(pid)?;
         if let Some(master) = fds.into_iter().next() {
             self.session.set_terminal(master)?;
         }

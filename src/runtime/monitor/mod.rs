@@ -244,7 +244,11 @@ impl Monitor {
             Phase::Draining { until, .. } | Phase::Told { until, .. } => Some(until),
             _ => None,
         };
-        own.into_iter().chain(self.deaf_until).chain(self.main.deadline()).chain(self.execs.deadline()).min()
+        own.into_iter()
+            .chain(self.deaf_until)
+            .chain(self.main.deadline())
+            .chain(self.execs.deadline())
+            .min()
     }
 
     fn handle(&mut self, token: Token, ready: Ready) {
@@ -283,7 +287,9 @@ impl Monitor {
                 self.main.close();
                 (Phase::Closing { exit }, true)
             }
-            Phase::Closing { .. } if self.main.is_empty() && self.execs.is_empty() => (Phase::Over, false),
+            Phase::Closing { .. } if self.main.is_empty() && self.execs.is_empty() => {
+                (Phase::Over, false)
+            }
             same => (same, false),
         };
         self.phase = next;
@@ -320,6 +326,7 @@ impl Monitor {
                         self.fail(128, format!("take over the prepared container: {error}"));
                     }
                 }
+                Ok(Message::Cloned { .. }) => {}
                 Ok(Message::Failed { code, message }) => self.fail(code, message),
                 Err(error) => crate::warn!("odd message of init: {error}"),
             }

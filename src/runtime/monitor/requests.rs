@@ -172,15 +172,14 @@ impl Monitor {
         if session == MAIN || exec.args.is_empty() || self.execs.find(&session).is_some() {
             return self.send(index, &Reply::Refused { why: Refusal::Malformed });
         }
-        let started = self.connections[index].socket.try_clone().map_err(Into::into).and_then(
-            |watcher| {
+        let started =
+            self.connections[index].socket.try_clone().map_err(Into::into).and_then(|watcher| {
                 self.execs.start((&self.run_dir, *init), (session, &exec), watcher, |to| {
                     if let Some(socket) = fds.into_iter().next() {
                         to.attach(Attacher { socket, early: extra, options, detach_keys });
                     }
                 })
-            },
-        );
+            });
         match started {
             Ok(()) => self.connections[index].open = false,
             Err(error) => {
