@@ -50,7 +50,8 @@ pub(super) fn list(call: &mut Call<'_, '_>) -> Result<()> {
 pub(super) fn inspect(call: &mut Call<'_, '_>) -> Result<()> {
     let snapshot = call.engine().get(call.name)?;
     let Api { options, driver, .. } = call.api;
-    let mut inspect = render::inspect(&snapshot, options, driver, call.answers());
+    let execs = call.engine().execs_of(&snapshot.record.id);
+    let mut inspect = render::inspect(&snapshot, execs, options, driver, call.answers());
     if call.flag("size") {
         let size = call.engine().size(snapshot.record.id.as_str())?;
         render::add_size(size, &mut inspect.size_rw, &mut inspect.size_root_fs);

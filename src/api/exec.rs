@@ -20,7 +20,7 @@ pub(super) fn create(call: &mut Call<'_, '_>) -> Result<()> {
         privileged,
         user,
         working_dir,
-        console_size: _, // clients set the size of a running terminal themselves
+        console_size,
     } = json::from_request(&body)?;
     if !working_dir.is_empty() && !working_dir.starts_with('/') {
         return Err(Error::bad_parameter(format!(
@@ -42,6 +42,7 @@ pub(super) fn create(call: &mut Call<'_, '_>) -> Result<()> {
         stdout: attach_stdout,
         stderr: attach_stderr,
         detach_keys: detach::parse(&detach_keys)?,
+        size: size(console_size),
     };
     let id = call.engine().exec_create(call.name, config)?.to_string();
     call.reply_json(201, &ExecCreated { id })
@@ -49,12 +50,13 @@ pub(super) fn create(call: &mut Call<'_, '_>) -> Result<()> {
 
 pub(super) fn start(call: &mut Call<'_, '_>) -> Result<()> {
     let body = call.body()?;
-    let ExecStart { detach, tty: _, console_size: _ } =
+    // Whether there is a terminal was said when it was made.
+    let ExecStart { detach, tty: _, console_size } =
         if body.is_empty() { ExecStart::default() } else { json::from_request(&body)? };
     let engine = call.engine();
     let exec = engine.exec_check(call.name)?;
     if detach {
-        engine.exec_start(call.name, None)?;
+        engine.exec_start(call.name, None, None)?;
         return call.reply_empty(200);
     }
     let ExecConfig { exec: Exec { tty, open_stdin, .. }, stdout, stderr, detach_keys, .. } =
@@ -69,12 +71,18 @@ pub(super) fn start(call: &mut Call<'_, '_>) -> Result<()> {
     };
     let content_type = streams::content_type(call, tty);
     let (socket, early) = call.exchange.hijack(content_type)?;
-    engine.exec_start(call.name, Some(Attacher { socket, early, options, detach_keys }))
+    let client = Attacher { socket, early, options, detach_keys };
+    engine.exec_start(call.name, Some(client), size(console_size))
+}
+
+/// Rows and columns, when there are any.
+fn size(console_size: Option<[u16; 2]>) -> Option<(u16, u16)> {
+    console_size.filter(|size| *size != [0, 0]).map(|[rows, columns]| (rows, columns))
 }
 
 pub(super) fn inspect(call: &mut Call<'_, '_>) -> Result<()> {
     let exec = call.engine().exec_inspect(call.name)?;
-    let ExecConfig { exec: what, privileged, stdout, stderr, detach_keys } = exec.config;
+    let ExecConfig { exec: what, privileged, stdout, stderr, detach_keys, size: _ } = exec.config;
     let (running, exit_code, pid) = match exec.state {
         ExecState::Created => (false, None, 0),
         ExecState::Running(pid) => (true, None, pid),
@@ -97,7 +105,10 @@ pub(super) fn inspect(call: &mut Call<'_, '_>) -> Result<()> {
         open_stdout: stdout,
         can_remove: false,
         container_id: exec.container.to_string(),
-        detach_keys: String::from_utf8_lossy(&detach_keys).into_owned(),
+        detach_keys: match &*detach_keys {
+            keys if keys == detach::DEFAULT => String::new(),
+            keys => String::from_utf8_lossy(keys).into_owned(),
+        },
         pid,
     };
     call.reply_json(200, &answer)

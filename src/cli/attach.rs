@@ -24,7 +24,9 @@ use crate::sys::tty::{self, RawMode};
 /// What is to be pumped.
 #[derive(Debug, Clone)]
 pub(crate) struct Wish {
-    /// The container.
+    /// What its path begins with: `containers` or `exec`.
+    pub(crate) family: &'static str,
+    /// The container or the exec.
     pub(crate) id: String,
     /// It has a terminal: the stream has no frames.
     pub(crate) tty: bool,
@@ -86,7 +88,7 @@ impl<'a> Session<'a> {
             sizes.insert(0, (rows.saturating_add(1), columns.saturating_add(1)));
         }
         for (rows, columns) in sizes {
-            let target = Target::new(&["containers", &self.wish.id, "resize"])
+            let target = Target::new(&[self.wish.family, &self.wish.id, "resize"])
                 .query("h", &rows.to_string())
                 .query("w", &columns.to_string());
             // A container that has just ended has no terminal, and needs no size.
@@ -150,7 +152,7 @@ impl<'a> Session<'a> {
                 }
                 self.resize(false);
             } else if let Some(signal) = Signal::from_number(number) {
-                let target = Target::new(&["containers", &self.wish.id, "kill"])
+                let target = Target::new(&[self.wish.family, &self.wish.id, "kill"])
                     .query("signal", &signal.number().to_string());
                 // It may have ended by itself in this very moment.
                 drop(self.client.post(target.as_str()));
@@ -343,8 +345,14 @@ mod tests {
 
     #[test]
     fn keys_are_seen_split_and_joined() {
-        let wish =
-            Wish { id: String::new(), tty: true, stdin: true, proxy: false, detach_keys: None };
+        let wish = Wish {
+            family: "containers",
+            id: String::new(),
+            tty: true,
+            stdin: true,
+            proxy: false,
+            detach_keys: None,
+        };
         let seen = |pieces: &[&[u8]]| {
             let mut input = Input::new(true, &wish).unwrap();
             for piece in pieces {

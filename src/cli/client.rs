@@ -134,15 +134,18 @@ impl Client {
         whole(self.stream("DELETE", path, RequestBody::Empty)?)
     }
 
-    /// Posts to `path` and takes the connection over.
+    /// Posts JSON, or nothing, to `path` and takes the connection over.
     ///
     /// # Errors
     /// Those of [`Client::stream`].
-    pub(crate) fn hijack(&self, path: &str) -> Result<Hijacked, Failure> {
+    pub(crate) fn hijack(&self, path: &str, json: Option<Vec<u8>>) -> Result<Hijacked, Failure> {
         let target = self.target(path);
         let headers = self.headers.clone();
-        let request =
-            Request { method: "POST", target: &target, headers, body: RequestBody::Empty };
+        let body = match json {
+            Some(bytes) => RequestBody::Bytes("application/json", bytes),
+            None => RequestBody::Empty,
+        };
+        let request = Request { method: "POST", target: &target, headers, body };
         match http::hijack(&self.host, request)? {
             Ok(hijacked) => Ok(hijacked),
             Err(response) => Err(refusal(response)),

@@ -249,6 +249,17 @@ pub(crate) const COMMANDS: &[Command] = &[
         ..NONE
     },
     Command {
+        name: "exec",
+        groups: &[("container", "exec")],
+        signature: "[OPTIONS] CONTAINER COMMAND [ARG...]",
+        about: "Run a program in a running container",
+        flags: &[flags::EXEC],
+        arguments: (2, MANY),
+        rest: true,
+        names: Names::Containers,
+        run: Some(cmd::exec::exec),
+    },
+    Command {
         name: "wait",
         groups: &[("container", "wait")],
         signature: "CONTAINER [CONTAINER...]",
@@ -386,7 +397,6 @@ pub(crate) const COMMANDS: &[Command] = &[
         run: Some(cmd::completion::completion),
         ..NONE
     },
-    later("exec", &[("container", "exec")]),
     later("build", &[("image", "build"), ("builder", "build")]),
     later("pull", &[("image", "pull")]),
     later("push", &[("image", "push")]),

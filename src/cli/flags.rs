@@ -334,6 +334,18 @@ pub(crate) const ATTACH: &[Flag] = &[
     SIG_PROXY,
 ];
 
+pub(crate) const EXEC: &[Flag] = &[
+    switch("detach", 'd', "Do not wait for it"),
+    DETACH_KEYS,
+    checked("env", 'e', is_env, "Environment variable, NAME=VALUE or NAME"),
+    list("env-file", NO, "File of environment variables"),
+    switch("interactive", 'i', "Pass standard input on"),
+    switch("privileged", NO, "All capabilities"),
+    switch("tty", 't', "Give it a terminal"),
+    text("user", 'u', "User, NAME|UID[:GROUP|GID]"),
+    text("workdir", 'w', "Working directory inside"),
+];
+
 pub(crate) const IMAGES: &[Flag] = &[
     switch("all", 'a', "Show intermediate images, too"),
     switch("digests", NO, "Show digests"),

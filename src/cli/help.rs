@@ -97,7 +97,7 @@ mod tests {
         );
         let run = command(command::find("run").unwrap(), "skiff run");
         assert!(run.contains("\n  -m, --memory bytes") && !run.contains("--gpus"));
-        assert!(program().contains("\n  events ") && !program().contains("\n  exec "));
+        assert!(program().contains("\n  events ") && !program().contains("\n  commit "));
         assert!(program().contains("\n  container ") && !program().contains("\n  volume "));
         assert!(group("image").contains("\n  ls "));
     }

@@ -152,6 +152,7 @@ impl Engine {
             containers.by_id.insert(record.id.clone(), Arc::clone(&slot));
         }
         let Some(monitor) = monitor else { return slot };
+        self.adopt_execs(&slot, &monitor);
         let (engine, watched) = (self.me(), Arc::clone(&slot));
         let run = record.run;
         let supervised = self.spawn_thread("supervise", move || {

@@ -43,6 +43,7 @@ impl Engine {
             containers.names.retain(|_, (owner, _)| *owner != slot.id);
         }
         self.images.unpin(&slot.id);
+        self.execs.forget(&slot.id);
         delete_all(&[trash]);
         claim.publish(|inner| {
             inner.held.clear();

@@ -62,6 +62,7 @@ impl Engine {
         inner.state = inner.after_run(state, length);
         inner.stop = None;
         inner.monitor = None;
+        self.execs.end_of_run(&slot.id);
         // Before anybody is told: what they do next must come after it in the events.
         if oom_killed {
             self.emit_container("oom", &inner.record, &[]);

@@ -4,6 +4,8 @@
 //! monitor tells of readiness and exit; and short *request* connections to its socket, one per
 //! call, so that calls never wait for each other. Every call has a deadline.
 
+mod exec;
+
 use std::ffi::OsStr;
 use std::io;
 use std::net::Shutdown;
@@ -15,12 +17,13 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::init::Exec;
 use super::launch::Launch;
 use super::proto::{self, MAIN, Refusal, Reply, Request};
 use crate::base::{Context, Error, Id, Kind, Lock, Result, Timestamp};
 use crate::model::Signal;
 use crate::sys::{pipe, poll, socket};
+
+pub use self::exec::{ExecLink, ExecNews, KnownExec};
 
 /// Name of the monitor's socket in the run directory.
 const SOCKET: &str = "monitor.sock";
@@ -107,28 +110,6 @@ pub struct Handle {
     pid: i32,
     /// Our own child; a monitor that was adopted is somebody else's.
     child: Lock<Option<Child>>,
-}
-
-/// An exec that runs. Dropping it tells the monitor that its end has been published: its client
-/// sees the end of its streams then.
-pub struct ExecEnd(OwnedFd);
-
-impl ExecEnd {
-    /// Blocks until it has ended: its exit code.
-    ///
-    /// # Errors
-    /// When the monitor ended without telling.
-    pub fn wait(&self) -> Result<i32> {
-        loop {
-            let received = proto::receive::<Reply>(self.0.as_fd(), false)
-                .context(|| "wait for the end of an exec".into())?;
-            match received.map(|received| received.message) {
-                Some(Some(Reply::ExecEnded { code })) => return Ok(code),
-                Some(_) => {}
-                None => return Err(Error::internal("the container's monitor has died")),
-            }
-        }
-    }
 }
 
 /// What a monitor answers about itself.
@@ -253,65 +234,6 @@ impl Handle {
     /// `Conflict` when it has none or has ended.
     pub fn resize(&self, rows: u16, columns: u16) -> Result<()> {
         self.request(&Request::Resize { session: MAIN.into(), rows, columns }, &[], &[])
-    }
-
-    /// Runs a program beside the main one as session `name`, for `client` or for nobody. Returns
-    /// what tells of its end, and its pid. `failed` is told the code of a program that could not
-    /// be started before the client sees the end of its streams.
-    ///
-    /// # Errors
-    /// `Conflict` when the container has ended; why the program could not be started, which the
-    /// client has read by then.
-    pub fn exec(
-        &self,
-        name: &str,
-        exec: Exec,
-        client: Option<Attacher>,
-        failed: impl FnOnce(i32),
-    ) -> Result<(ExecEnd, i32)> {
-        let gone = || Error::conflict("the container is not running");
-        let Some(connection) = connect(&self.socket)? else { return Err(gone()) };
-        let nothing = AttachOptions {
-            stdin: false,
-            stdout: false,
-            stderr: false,
-            logs: false,
-            stream: true,
-            framed: true,
-        };
-        let (socket, early, options, detach_keys) = match client {
-            Some(Attacher { socket, early, options, detach_keys }) => {
-                (Some(socket), early, options, detach_keys)
-            }
-            None => (None, Vec::new(), nothing, Vec::new()),
-        };
-        let fds: Vec<BorrowedFd<'_>> = socket.iter().map(AsFd::as_fd).collect();
-        let request = Request::Exec { session: name.to_owned(), exec, options, detach_keys };
-        let deadline = Instant::now() + START;
-        match ask(connection.as_fd(), &request, &early, &fds, deadline)? {
-            Some(Reply::Started { pid, .. }) => Ok((ExecEnd(connection), pid)),
-            Some(Reply::Failed { code: 127, message }) => {
-                failed(127);
-                Err(Error::new(Kind::ProgramNotFound, message))
-            }
-            Some(Reply::Failed { message, .. }) => {
-                failed(126);
-                Err(Error::new(Kind::ProgramNotExecutable, message))
-            }
-            None | Some(Reply::Refused { why: Refusal::NotRunning }) => Err(gone()),
-            Some(Reply::Unsupported) => Err(Error::not_implemented(
-                "this container was started by an older version that cannot do this; start it again",
-            )),
-            Some(other) => Err(Error::internal(format!("the monitor answered {other:?}"))),
-        }
-    }
-
-    /// Sets the size of the terminal of exec `name`.
-    ///
-    /// # Errors
-    /// `Conflict` when it has none or has ended.
-    pub fn resize_exec(&self, name: &str, rows: u16, columns: u16) -> Result<()> {
-        self.request(&Request::Resize { session: name.to_owned(), rows, columns }, &[], &[])
     }
 
     /// Blocks until the run has ended and its exit is on disk. Called by one thread only, the

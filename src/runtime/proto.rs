@@ -8,7 +8,9 @@
 //! control (made at spawn):    daemon --Go--> monitor, which answers Started or Failed;
 //!                             later, once: Exited
 //! watch (made at adoption):   Watch --> Status; later, once: Exited
-//! request (one per call):     Status, Attach, Signal, Resize, Kill --> its answer
+//! request (one per call):     Status, Attach, Signal, Resize, Kill, Execs --> its answer
+//! exec (one per exec):        Exec --> Started or Failed; later ExecEnded
+//!                             WatchExec --> Exec; later, if it runs still: ExecEnded
 //! ```
 //!
 //! A closed control connection before `Go` means that nothing is to run.
@@ -27,8 +29,10 @@ use crate::sys::socket;
 /// Longest packet in bytes; what the kernel's default buffer of a socket takes.
 const MAX_PACKET: usize = 160 * 1024;
 
-/// The session of the container's main process; each exec will have one of its own.
+/// The session of the container's main process; each exec has one of its own.
 pub(crate) const MAIN: &str = "main";
+/// The session of a health check: nobody asks for its end later.
+pub(crate) const HEALTH: &str = "health";
 
 fn main_session() -> String {
     MAIN.into()
@@ -56,7 +60,8 @@ pub(crate) enum Request {
         #[serde(default)]
         detach_keys: Vec<u8>,
     },
-    /// Send a signal to the first process of a session.
+    /// Send a signal to the first process of the main session, or to the process group of an
+    /// exec.
     Signal {
         /// Which session.
         #[serde(default = "main_session")]
@@ -77,16 +82,13 @@ pub(crate) enum Request {
     /// Run a program beside the main one, as a session of its own; the client's socket is beside
     /// the packet, if there is one, and input that it has sent already follows the JSON. Answered
     /// with `Started` or `Failed`, then with `ExecEnded`.
-    Exec {
-        /// Name of the new session.
+    Exec(ExecRequest),
+    /// Answer with `Execs`.
+    Execs,
+    /// Answer with `Exec`, or refuse; tell this connection, and no other, of its end.
+    WatchExec {
+        /// Which session.
         session: String,
-        /// What is to run.
-        exec: Exec,
-        /// What the client wants.
-        options: AttachOptions,
-        /// Bytes of the detach sequence.
-        #[serde(default)]
-        detach_keys: Vec<u8>,
     },
     /// Kill init, started or not. This connection is told of the exit, if there is one, and stays
     /// open until the monitor has ended.
@@ -94,6 +96,23 @@ pub(crate) enum Request {
     /// What a newer daemon may ask.
     #[serde(other)]
     Unknown,
+}
+
+/// An exec, as it is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ExecRequest {
+    /// Name of the new session.
+    pub(crate) session: String,
+    /// What is to run.
+    pub(crate) exec: Exec,
+    /// What the client wants.
+    pub(crate) options: AttachOptions,
+    /// Bytes of the detach sequence.
+    #[serde(default)]
+    pub(crate) detach_keys: Vec<u8>,
+    /// Rows and columns of the terminal.
+    #[serde(default)]
+    pub(crate) size: Option<(u16, u16)>,
 }
 
 /// What the monitor answers or tells.
@@ -141,6 +160,20 @@ pub(crate) enum Reply {
     ExecEnded {
         /// The program's exit code.
         code: i32,
+    },
+    /// The sessions of execs that run, and of those that ended last.
+    Execs {
+        /// Their names.
+        sessions: Vec<String>,
+    },
+    /// How an exec stands.
+    Exec {
+        /// As it was asked for, but for the environment and long arguments.
+        asked: ExecRequest,
+        /// Its pid on the host, while it runs.
+        pid: i32,
+        /// Its exit code, once it has ended.
+        code: Option<i32>,
     },
     /// It cannot be done.
     Refused {

@@ -135,6 +135,20 @@ pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
     check(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
+/// Sends `signal` to the process group that process `leader` leads. kill(2).
+///
+/// The caller knows that `leader` is its own child, not reaped yet, and leads a group.
+///
+/// # Errors
+/// EINVAL for a pid below 2 (-1 would mean all processes); ESRCH, EPERM.
+pub fn kill_group(leader: i32, signal: i32) -> io::Result<()> {
+    if leader < 2 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: kill takes two integers and touches no memory of ours.
+    check(unsafe { libc::kill(-leader, signal) }).map(drop)
+}
+
 /// A descriptor that is readable when child `pid`, not reaped yet, has ended. pidfd_open(2).
 ///
 /// # Errors

@@ -3,47 +3,51 @@
 // The fields are the protocol's own words, explained in its reference.
 #![allow(missing_docs)]
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::json::string_or_list;
+use crate::base::fields;
+use crate::base::fields::string_or_list;
 
-/// Body of `exec`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct ExecCreate {
-    pub attach_stdin: bool,
-    pub attach_stdout: bool,
-    pub attach_stderr: bool,
-    pub detach_keys: String,
-    pub tty: bool,
-    pub env: Option<Vec<String>>,
-    #[serde(deserialize_with = "string_or_list")]
-    pub cmd: Option<Vec<String>>,
-    pub privileged: bool,
-    pub user: String,
-    pub working_dir: String,
-    pub console_size: Option<[u16; 2]>,
+fields! {
+    /// Body of `exec`.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct ExecCreate {
+        pub attach_stdin as "AttachStdin": bool,
+        pub attach_stdout as "AttachStdout": bool,
+        pub attach_stderr as "AttachStderr": bool,
+        pub detach_keys as "DetachKeys": String,
+        pub tty as "Tty": bool,
+        pub env as "Env": Option<Vec<String>>,
+        pub cmd as "Cmd" by string_or_list: Option<Vec<String>>,
+        pub privileged as "Privileged": bool,
+        pub user as "User": String,
+        pub working_dir as "WorkingDir": String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub console_size as "ConsoleSize": Option<[u16; 2]>,
+    }
 }
 
-/// Answer of `exec`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct ExecCreated {
-    pub id: String,
+fields! {
+    /// Answer of `exec`.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct ExecCreated {
+        pub id as "Id": String,
+    }
 }
 
-/// Body of `exec/{id}/start`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct ExecStart {
-    pub detach: bool,
-    pub tty: bool,
-    pub console_size: Option<[u16; 2]>,
+fields! {
+    /// Body of `exec/{id}/start`.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct ExecStart {
+        pub detach as "Detach": bool,
+        pub tty as "Tty": bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub console_size as "ConsoleSize": Option<[u16; 2]>,
+    }
 }
 
 /// Answer of `exec/{id}/json`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Serialize)]
 pub struct ExecInspect {
     #[serde(rename = "ID")]
     pub id: String,
@@ -70,8 +74,7 @@ pub struct ExecInspect {
 }
 
 /// What an exec runs.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Serialize)]
 pub struct ProcessConfig {
     pub tty: bool,
     pub entrypoint: String,
@@ -79,4 +82,13 @@ pub struct ProcessConfig {
     pub privileged: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub user: String,
+}
+
+fields! {
+    /// The part of [`ExecInspect`] that tells how an exec stands.
+    #[derive(Debug, Default, Serialize)]
+    pub struct ExecStatus {
+        pub running as "Running": bool,
+        pub exit_code as "ExitCode": Option<i32>,
+    }
 }

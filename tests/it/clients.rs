@@ -193,6 +193,48 @@ fn a_terminal_detach_and_attach() {
 }
 
 #[test]
+fn execs() {
+    each(|c| {
+        c.ok(&["run", "-d", "--name", "cx", "-e", "A=b", "busybox", "sleep", "1000"]);
+        let out = c.run(&["exec", "cx", "sh", "-c", "echo $A; echo e >&2; exit 3"]);
+        assert_eq!((out.code, &*out.stdout, &*out.stderr), (3, "b\n", "e\n"));
+        let out = c.cli(&["exec", "-i", "cx", "wc", "-c"]).stdin(vec![1; 1 << 20]).output();
+        assert_eq!((out.code, out.stdout.as_str()), (0, "1048576\n"));
+        let flags = ["exec", "-e", "A=c", "-w", "/etc", "-u", "guest", "--privileged", "cx"];
+        let args = [&flags[..], &["sh", "-c", "echo $A; pwd; id -u"]].concat();
+        assert_eq!(c.ok(&args), "c\n/etc\n405");
+        assert_eq!(c.run(&["exec", "cx", "nothing"]).code, 127);
+        assert_eq!(c.run(&["exec", "cx", "/etc"]).code, 126);
+        c.ok(&["exec", "-d", "cx", "touch", "/tmp/there"]);
+        wait_until("it has run", || c.run(&["exec", "cx", "ls", "/tmp/there"]).code == 0);
+        let terminal = |args: &[&str]| {
+            let mut all = vec!["-H".to_owned(), c.d.host()];
+            all.extend(args.iter().map(|a| (*a).to_owned()));
+            Terminal::start(c.path, &all, 31, 99)
+        };
+        let mut t = terminal(&["exec", "-it", "cx", "sh"]);
+        t.expect("# ");
+        wait_until("the size arrives", || {
+            t.type_in("stty size\r");
+            t.screen.wait(std::time::Duration::from_millis(300), |bytes, _| {
+                String::from_utf8_lossy(bytes).contains("31 99")
+            })
+        });
+        t.type_in("exit 5\r");
+        assert_eq!(t.wait(), 5);
+        let mut t = terminal(&["exec", "-it", "cx", "sh"]);
+        t.expect("# ");
+        t.type_in("\x10\x11");
+        t.expect("read escape sequence");
+        assert_eq!(t.wait(), 1);
+        c.ok(&["pause", "cx"]);
+        let out = c.run(&["exec", "cx", "true"]);
+        assert!(out.code == 1 && out.stderr.contains("is paused"), "{}", out.stderr);
+        c.ok(&["rm", "-f", "cx"]);
+    });
+}
+
+#[test]
 fn events_and_prune() {
     each(|c| {
         c.ok(&["run", "--name", "ce", "busybox", "true"]);

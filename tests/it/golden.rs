@@ -104,7 +104,7 @@ fn help_of_every_command() {
     let commands = [
         "attach", "create", "history", "images", "import", "info", "inspect", "kill", "logs", "ps",
         "rename", "restart", "rm", "rmi", "run", "start", "stop", "tag", "top", "version", "wait",
-        "events", "daemon",
+        "events", "daemon", "exec",
     ];
     let mut text = shown(&d, &["--help"]);
     for command in commands {
@@ -147,6 +147,9 @@ fn mistakes() {
         &["logs", "--since", "nonsense", "up"],
         &["attach", "missing"],
         &["top", "missing"],
+        &["exec", "up"],
+        &["exec", "missing", "true"],
+        &["exec", "up", "nothing-here"],
         &["inspect", "missing"],
         &["inspect", "--type", "container", "missing"],
         &["inspect", "--type", "nonsense", "missing"],

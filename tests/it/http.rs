@@ -121,7 +121,6 @@ fn families_that_are_not_served_say_so() {
         ("POST", "/volumes/create"),
         ("POST", "/commit"),
         ("GET", "/containers/cx/stats"),
-        ("POST", "/containers/cx/exec"),
         ("GET", "/containers/cx/export"),
         ("POST", "/auth"),
         ("GET", "/images/search?term=x"),

@@ -16,6 +16,7 @@ mod harness;
 mod clients;
 mod concurrency;
 mod crash;
+mod exec;
 mod golden;
 mod http;
 mod images;

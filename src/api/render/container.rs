@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::super::Options;
 use super::count;
-use crate::base::{Digest, Timestamp, units};
+use crate::base::{Digest, Id, Timestamp, units};
 use crate::container::{Record, State};
 use crate::engine::{Snapshot, UNKNOWN_CODE};
 use crate::model::{LogDriver, NetworkMode};
@@ -64,6 +64,7 @@ pub(in crate::api) fn add_size(
 /// All about a container.
 pub(in crate::api) fn inspect(
     snapshot: &Snapshot,
+    execs: Vec<Id>,
     options: &Options,
     driver: &str,
     answers: Answers,
@@ -99,7 +100,7 @@ pub(in crate::api) fn inspect(
         mount_label: String::new(),
         process_label: String::new(),
         app_armor_profile: String::new(),
-        exec_ids: None,
+        exec_ids: (!execs.is_empty()).then(|| execs.iter().map(Id::to_string).collect()),
         host_config: wire::HostConfig::from_model(&record.host),
         graph_driver: GraphDriver {
             data: Some([("UpperDir".to_owned(), text(&own.join("diff")))].into()),
@@ -243,7 +244,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::base::Id;
     use crate::container::DiskState;
     use crate::model::{HostConfig, RunConfig};
     use crate::wire::Version;
@@ -314,7 +314,8 @@ mod tests {
             run_root: "/run/skiff".into(),
             ..Options::default()
         };
-        let shown = inspect(&running(), &options, "overlay2", Version::NEWEST.answers());
+        let shown =
+            inspect(&running(), Vec::new(), &options, "overlay2", Version::NEWEST.answers());
         let text = serde_json::to_string(&shown).unwrap();
         let read: wire::Inspect = crate::wire::json::from_answer(text.as_bytes()).unwrap();
         assert_eq!(read, shown);

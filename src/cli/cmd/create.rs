@@ -114,7 +114,7 @@ fn host_config(args: &Args) -> Result<HostConfig, Failure> {
     Ok(host)
 }
 
-fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+pub(super) fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
 }
 
@@ -132,7 +132,7 @@ fn pairs(list: &[String]) -> BTreeMap<String, String> {
 }
 
 /// Files first, then `-e`; a name alone takes the value that it has here, if it has one.
-fn environment(args: &Args) -> Result<Vec<String>, Failure> {
+pub(super) fn environment(args: &Args) -> Result<Vec<String>, Failure> {
     let mut entries = Vec::new();
     for file in args.all("env-file") {
         entries.extend(pairs_of(&file)?);

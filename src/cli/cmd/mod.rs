@@ -4,6 +4,7 @@ pub(crate) mod completion;
 pub(crate) mod control;
 pub(crate) mod create;
 pub(crate) mod daemon;
+pub(crate) mod exec;
 pub(crate) mod images;
 pub(crate) mod import;
 pub(crate) mod inspect;

@@ -44,7 +44,7 @@ pub(crate) fn create(session: &Session, args: &Args) -> Outcome {
 }
 
 /// A container that cannot start tells by its exit code whether its program was found.
-fn with_code_of_program(failure: Failure) -> Failure {
+pub(super) fn with_code_of_program(failure: Failure) -> Failure {
     let says = |words: &[&str]| words.iter().any(|word| failure.text.contains(word));
     if failure.status == 0 || failure.status == 404 {
         return failure;
@@ -58,7 +58,7 @@ fn with_code_of_program(failure: Failure) -> Failure {
     }
 }
 
-fn check_terminal(needed: bool) -> Result<(), Failure> {
+pub(super) fn check_terminal(needed: bool) -> Result<(), Failure> {
     use std::os::fd::AsFd;
     if needed && !tty::is_terminal(std::io::stdin().as_fd()) {
         return Err(Failure::new("the input device is not a TTY"));
@@ -76,6 +76,7 @@ fn start_new(session: &Session, args: &Args, asked: &CreateRequest) -> Outcome {
         return Ok(0);
     }
     let wish = Wish {
+        family: "containers",
         id,
         tty,
         stdin: attach_stdin,
@@ -129,7 +130,7 @@ fn attach_to(client: &Client, wish: &Wish, streams: &[(bool, &str)]) -> Result<H
     for &(on, name) in streams {
         target = target.flag(name, on);
     }
-    client.hijack(target.as_str())
+    client.hijack(target.as_str(), None)
 }
 
 /// Asks for the exit code; the answer's head says that the daemon watches.
@@ -138,8 +139,8 @@ fn wait_for(client: &Client, id: &str, condition: &str) -> Result<Response, Fail
     client.stream("POST", target.as_str(), RequestBody::Empty)
 }
 
-/// How long a daemon that went away is waited for.
-const RETURNING: u32 = 100;
+/// How often a daemon that went away is asked again, a tenth of a second apart.
+pub(super) const RETURNING: u32 = 100;
 
 /// The exit code of `waiting`. A daemon that went away meanwhile is asked again when it is back:
 /// the container has outlived it.
@@ -287,6 +288,7 @@ fn start_attached(session: &Session, args: &Args) -> Outcome {
     let container: Brief = client.get(Target::new(&["containers", name, "json"]).as_str())?;
     let tty = container.config.tty;
     let wish = Wish {
+        family: "containers",
         id: container.id,
         tty,
         stdin: args.on("interactive") && container.config.open_stdin,
@@ -319,6 +321,7 @@ pub(crate) fn attach(session: &Session, args: &Args) -> Outcome {
     }
     let tty = container.config.tty;
     let wish = Wish {
+        family: "containers",
         id: container.id,
         tty,
         stdin: container.config.open_stdin && !args.on("no-stdin"),

@@ -17,6 +17,7 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -194,35 +195,36 @@ fn terminal(root: &Root, host_proc: &OwnedFd, own: i32) -> io::Result<(OwnedFd, 
 }
 
 impl Entering<'_> {
-    fn second_stage(mut self) -> Result<Infallible> {
-        let launch = self.launch;
-        let pid = pid_on_host(&self.host_proc).context(|| "read /proc/self".into())?;
-        drop(self.host_proc);
-        self.cgroups.enter()?;
+    fn second_stage(self) -> Result<Infallible> {
+        let Entering { launch, channel, host_proc, mut cgroups, streams, identity, root } = self;
+        // Closed too early, its terminal would hang up on us, and we could not say what failed.
+        let streams = ManuallyDrop::new(streams);
+        let pid = pid_on_host(&host_proc).context(|| "read /proc/self".into())?;
+        drop(host_proc);
+        cgroups.enter()?;
         sys::host::set_umask(0o022);
         process::reset_signals();
         process::new_session().context(|| "begin a session".into())?;
-        self.streams.give_to(&self.identity)?;
-        let cwd = WorkingDirectory::find(&self.root, &launch.cwd)?;
+        streams.give_to(&identity)?;
+        let cwd = WorkingDirectory::find(&root, &launch.cwd)?;
         let entered = cwd.enter();
         privileges::limit_resources(launch);
-        privileges::give_up(launch, &self.identity)?;
+        privileges::give_up(launch, &identity)?;
         // Some file systems let only the user in, not root.
         if entered.is_err() {
             cwd.enter().map_err(|error| error.with_kind(Kind::ProgramNotExecutable))?;
         }
         cwd.check()?;
 
-        let open = (self.root, self.cgroups, cwd);
+        let open = (root, cgroups, cwd);
         std::mem::forget(open); // closed all at once, with whatever else there is
-        process::close_all_but(&self.streams.still_needed(self.channel));
-        let program = program::find(launch, &self.identity.home)?;
-        self.streams.put_in_place()?;
-        send(self.channel, &Message::Prepared { pid }, self.streams.master())
+        process::close_all_but(&streams.still_needed(channel));
+        let program = program::find(launch, &identity.home)?;
+        streams.put_in_place()?;
+        send(channel, &Message::Prepared { pid }, streams.master())
             .context(|| "tell the monitor".into())?;
-        std::mem::forget(self.streams);
-        process::close_all_but(&[self.channel.as_raw_fd()]);
-        match socket::receive_packet(self.channel, 1, false) {
+        process::close_all_but(&[channel.as_raw_fd()]);
+        match socket::receive_packet(channel, 1, false) {
             Ok(Some(_)) => Err(program.exec()),
             _ => Err(Error::internal("the monitor gave the exec up")),
         }

@@ -33,6 +33,7 @@ mod sysctls;
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -290,52 +291,54 @@ fn clone_second_stage(mut init: Init<'_>) -> Result<Infallible> {
 
 impl Init<'_> {
     /// From the first process of the new pid namespace to the program.
-    fn second_stage(mut self) -> Result<Infallible> {
-        let launch = self.launch;
-        let pid = pid_on_host(&self.host_proc).context(|| "read /proc/self".into())?;
-        let proc = mounts::mount_proc(&self.root)?;
+    fn second_stage(self) -> Result<Infallible> {
+        let Init { launch, channel, host_proc, root, dev, sources, mut cgroups, streams, identity } =
+            self;
+        // Closed too early, its terminal would hang up on us, and we could not say what failed.
+        let streams = ManuallyDrop::new(streams);
+        let pid = pid_on_host(&host_proc).context(|| "read /proc/self".into())?;
+        let proc = mounts::mount_proc(&root)?;
         sysctls::apply(launch, &proc)?;
-        set_oom_score(launch, &self.host_proc, pid);
-        mounts::mount_extra(launch, &self.root, self.sources)?;
-        mounts::mask(launch, &self.root, &self.dev)?;
-        mounts::protect(launch, &self.root)?;
-        let cwd = WorkingDirectory::ensure(&self.root, &launch.cwd)?;
+        set_oom_score(launch, &host_proc, pid);
+        mounts::mount_extra(launch, &root, sources)?;
+        mounts::mask(launch, &root, &dev)?;
+        mounts::protect(launch, &root)?;
+        let cwd = WorkingDirectory::ensure(&root, &launch.cwd)?;
         if launch.readonly_rootfs {
-            mount::set_readonly(self.root.fd(), false)
+            mount::set_readonly(root.fd(), false)
                 .context(|| "make the root file system read-only".into())?;
         }
-        node::enter_directory(self.root.fd())
+        node::enter_directory(root.fd())
             .and_then(|()| mount::pivot_into_working_directory())
             .context(|| "pivot_root".into())?;
 
         // As late as can be: what the steps above have cost is not charged to the container.
-        self.cgroups.enter()?;
+        cgroups.enter()?;
         if launch.namespaces.cgroup == Namespace::New && !launch.cgroup_dirs.is_empty() {
             ns::unshare(NsKind::Cgroup).context(|| "make a cgroup namespace".into())?;
         }
         sys::host::set_umask(0o022);
         process::reset_signals();
         process::new_session().context(|| "begin a session".into())?;
-        self.streams.give_to(&self.identity)?;
+        streams.give_to(&identity)?;
         let entered = cwd.enter();
         privileges::limit_resources(launch);
-        privileges::give_up(launch, &self.identity)?;
+        privileges::give_up(launch, &identity)?;
         // Some file systems let only the user in, not root.
         if entered.is_err() {
             cwd.enter()?;
         }
         cwd.check()?;
 
-        let open = (self.host_proc, self.root, self.dev, self.cgroups, proc, cwd);
+        let open = (host_proc, root, dev, cgroups, proc, cwd);
         std::mem::forget(open); // closed all at once, with whatever else there is
-        process::close_all_but(&self.streams.still_needed(self.channel));
-        let program = program::find(launch, &self.identity.home)?;
-        self.streams.put_in_place()?;
-        send(self.channel, &Message::Prepared { pid }, self.streams.master())
+        process::close_all_but(&streams.still_needed(channel));
+        let program = program::find(launch, &identity.home)?;
+        streams.put_in_place()?;
+        send(channel, &Message::Prepared { pid }, streams.master())
             .context(|| "tell the monitor".into())?;
-        std::mem::forget(self.streams);
-        process::close_all_but(&[self.channel.as_raw_fd()]);
-        match socket::receive_packet(self.channel, 1, false) {
+        process::close_all_but(&[channel.as_raw_fd()]);
+        match socket::receive_packet(channel, 1, false) {
             Ok(Some(_)) => Err(program.exec()),
             // The monitor gave up or is gone: nothing has run.
             _ => process::exit_now(128),

@@ -57,6 +57,7 @@ fn run_one(launch: &Launch, dir: &Path) -> Outcome {
                 let go = [IoSlice::new(b"g")];
                 socket::send_packet(spawned.channel.as_fd(), &go, &[], false).unwrap();
             }
+            Message::Cloned { .. } => {}
             Message::Failed { code, message } => outcome.failed = Some((code, message)),
         }
     }

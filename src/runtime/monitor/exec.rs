@@ -15,19 +15,23 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::session::{Event, Session};
 use super::{DRAIN_SHARED, MAX_MESSAGE, PUBLISH};
 use crate::base::{Result, Timestamp};
-use crate::runtime::init::{self, Exec, Message, Spawned};
+use crate::model::Signal;
+use crate::runtime::handle::Attacher;
+use crate::runtime::init::{self, Message, Spawned};
 use crate::runtime::log::Stream;
-use crate::runtime::proto::{self, Reply};
+use crate::runtime::proto::{self, ExecRequest, HEALTH, Reply};
 use crate::sys::poll::{Interest, PollSet, Ready};
 use crate::sys::{signal, socket};
 
 /// Ends that are kept.
 const REMEMBERED: usize = 64;
+/// Bytes of arguments that are kept; of longer ones the program's name alone.
+const ARGUMENTS: usize = 1024;
 /// Execs at once: each holds up to eight descriptors.
 const MAX_EXECS: usize = 100;
 
@@ -52,10 +56,13 @@ pub(super) enum Part {
 
 /// One exec.
 pub(super) struct Running {
-    name: String,
+    /// Without its environment and long arguments.
+    asked: ExecRequest,
     pub(super) session: Session,
     stage: Stage,
     process: Option<(i32, OwnedFd)>,
+    /// How its process ended.
+    code: Option<i32>,
     helper: Option<i32>,
     channel: Option<OwnedFd>,
     /// The daemon's connection.
@@ -66,32 +73,40 @@ pub(super) struct Running {
 #[derive(Default)]
 pub(super) struct Execs {
     running: Vec<Running>,
-    ended: VecDeque<(String, i32)>,
+    ended: VecDeque<(ExecRequest, i32)>,
 }
 
 impl Execs {
-    /// Sets a new exec on its way; `attach` gives it its clients.
+    /// Sets a new exec on its way, with the client's socket and what it has sent already.
     ///
     /// # Errors
     /// When there are too many, or no pipe or process can be made.
     pub(super) fn start(
         &mut self,
         (run_dir, init): (&Path, i32),
-        (name, exec): (String, &Exec),
+        mut asked: ExecRequest,
         watcher: OwnedFd,
-        attach: impl FnOnce(&mut Session),
+        client: Option<(OwnedFd, Vec<u8>)>,
     ) -> Result<()> {
         if self.running.len() >= MAX_EXECS {
             return Err(crate::base::Error::conflict("too many execs run in this container"));
         }
-        let (mut session, stdio) = Session::of_exec(exec)?;
-        let Spawned { pid, channel } = init::spawn_exec(run_dir, init, exec, stdio)?;
-        attach(&mut session);
+        let (mut session, stdio) = Session::of_exec(&asked.exec)?;
+        if let Some((rows, columns)) = asked.size {
+            session.resize(rows, columns)?;
+        }
+        let Spawned { pid, channel } = init::spawn_exec(run_dir, init, &asked.exec, stdio)?;
+        if let Some((socket, early)) = client {
+            let (options, detach_keys) = (asked.options, asked.detach_keys.clone());
+            session.attach(Attacher { socket, early, options, detach_keys });
+        }
+        shorten(&mut asked);
         self.running.push(Running {
-            name,
+            asked,
             session,
             stage: Stage::Preparing,
             process: Some((pid, signal::end_of_child(pid)?)),
+            code: None,
             helper: None,
             channel: Some(channel),
             watcher: Some(watcher),
@@ -100,12 +115,24 @@ impl Execs {
     }
 
     pub(super) fn find(&mut self, name: &str) -> Option<&mut Running> {
-        self.running.iter_mut().find(|exec| exec.name == name)
+        self.running.iter_mut().find(|exec| exec.asked.session == name)
     }
 
-    /// How exec `name` ended.
-    pub(super) fn end_of(&self, name: &str) -> Option<i32> {
-        self.ended.iter().find(|(other, _)| other == name).map(|(_, code)| *code)
+    /// Names of all that run or are remembered.
+    pub(super) fn names(&self) -> Vec<String> {
+        let ended = self.ended.iter().map(|(asked, _)| asked);
+        let all = self.running.iter().map(|exec| &exec.asked).chain(ended);
+        all.map(|asked| asked.session.clone()).collect()
+    }
+
+    /// How exec `name` stands.
+    pub(super) fn status(&mut self, name: &str) -> Option<Reply> {
+        if let Some((asked, code)) = self.ended.iter().find(|(asked, _)| asked.session == name) {
+            return Some(Reply::Exec { asked: asked.clone(), pid: 0, code: Some(*code) });
+        }
+        let exec = self.find(name)?;
+        let pid = exec.process.as_ref().map_or(0, |(pid, _)| *pid);
+        Some(Reply::Exec { asked: exec.asked.clone(), pid, code: None })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -149,11 +176,12 @@ impl Execs {
         let ended = &mut self.ended;
         self.running.retain_mut(|exec| {
             exec.session.settle(now);
-            if let Some(code) = exec.advance(now) {
+            let code = exec.advance(now).filter(|_| exec.asked.session != HEALTH);
+            if let Some(code) = code {
                 if ended.len() == REMEMBERED {
                     ended.pop_front();
                 }
-                ended.push_back((exec.name.clone(), code));
+                ended.push_back((exec.asked.clone(), code));
             }
             !matches!(exec.stage, Stage::Closing) || !exec.session.is_empty()
         });
@@ -164,10 +192,29 @@ impl Execs {
     }
 }
 
+/// Takes away what would let a monitor grow.
+fn shorten(asked: &mut ExecRequest) {
+    let exec = &mut asked.exec;
+    exec.env = Vec::new();
+    if exec.args.iter().map(String::len).sum::<usize>() > ARGUMENTS {
+        exec.args.truncate(1);
+        exec.args[0] = exec.args[0].chars().take(ARGUMENTS / 4).collect();
+    }
+}
+
 impl Running {
-    /// Its process, while it runs.
-    pub(super) fn pid(&self) -> Option<i32> {
-        self.process.as_ref().map(|(pid, _)| *pid)
+    /// Sends a signal to its process group, which it leads as soon as its program runs.
+    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+        match (&self.process, &self.stage) {
+            (Some((pid, _)), Stage::Running) => signal::kill_group(*pid, signal.number()),
+            (Some((pid, _)), _) => signal::kill(*pid, signal.number()),
+            (None, _) => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Who is told of the end from now on, in place of any other.
+    pub(super) fn set_watcher(&mut self, watcher: OwnedFd) {
+        self.watcher = Some(watcher);
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -277,8 +324,9 @@ impl Running {
             Stage::Starting => {
                 self.stage = Stage::Running;
                 self.session.started();
-                let pid = self.pid().unwrap_or(0);
+                let pid = self.process.as_ref().map_or(0, |(pid, _)| *pid);
                 self.tell(&Reply::Started { pid, at: Timestamp::now() });
+                self.drain();
             }
             Stage::Preparing => self.fail(126, "the exec ended before it was ready"),
             _ => {}
@@ -322,11 +370,17 @@ impl Running {
             }
         };
         self.process = None;
-        if matches!(self.stage, Stage::Running) {
+        self.code = Some(code);
+        self.drain();
+    }
+
+    /// Begins to drain the output of a program that ran and has ended. The first stage, which
+    /// holds the channel as well, may end after it.
+    fn drain(&mut self) {
+        if let (Stage::Running, Some(code)) = (&self.stage, self.code) {
             self.session.process_ended();
             // What it left behind lives on, and may hold the output open.
-            let until = Instant::now() + Duration::from_millis(500);
-            self.stage = Stage::Draining { code, until };
+            self.stage = Stage::Draining { code, until: Instant::now() + DRAIN_SHARED };
         }
     }
 }

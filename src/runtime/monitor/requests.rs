@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{Monitor, Phase, facts};
 use crate::model::Signal;
 use crate::runtime::handle::Attacher;
-use crate::runtime::proto::{self, MAIN, Received, Refusal, Reply, Request};
+use crate::runtime::proto::{self, ExecRequest, MAIN, Received, Refusal, Reply, Request};
 use crate::sys::{signal, socket};
 
 /// Connections served at once; more wait in the backlog.
@@ -89,9 +89,16 @@ impl Monitor {
             }
             Ok(Some(received)) => received,
         };
-        if let Some(Request::Exec { .. }) = received.message {
-            return self.start_exec(index, received);
-        }
+        let received = match received {
+            Received { message: Some(Request::Exec(asked)), extra, fds } => {
+                let client = fds.into_iter().next().map(|socket| (socket, extra));
+                return self.start_exec(index, asked, client);
+            }
+            Received { message: Some(Request::WatchExec { session }), .. } => {
+                return self.watch_exec(index, &session);
+            }
+            other => other,
+        };
         let watch = matches!(received.message, Some(Request::Watch | Request::Kill));
         let reply = self.answer(received);
         self.send(index, &reply);
@@ -158,33 +165,46 @@ impl Monitor {
                 }
                 Reply::Done
             }
-            Request::Go | Request::Exec { .. } | Request::Unknown => Reply::Unsupported,
+            Request::Execs => Reply::Execs { sessions: self.execs.names() },
+            Request::Go | Request::Exec(_) | Request::WatchExec { .. } | Request::Unknown => {
+                Reply::Unsupported
+            }
         }
     }
 
     /// Starts an exec. The connection becomes its own: it does not count among the others.
-    fn start_exec(&mut self, index: usize, received: Received<Request>) {
-        let Received { message, extra, fds } = received;
-        let Some(Request::Exec { session, exec, options, detach_keys }) = message else { return };
+    fn start_exec(&mut self, index: usize, asked: ExecRequest, client: Option<(OwnedFd, Vec<u8>)>) {
         let (Phase::Running { .. }, Some((init, _))) = (&self.phase, &self.init) else {
             return self.send(index, &Reply::Refused { why: Refusal::NotRunning });
         };
-        if session == MAIN || exec.args.is_empty() || self.execs.find(&session).is_some() {
+        let taken = asked.session == MAIN || self.execs.find(&asked.session).is_some();
+        if taken || asked.exec.args.is_empty() {
             return self.send(index, &Reply::Refused { why: Refusal::Malformed });
         }
-        let started =
-            self.connections[index].socket.try_clone().map_err(Into::into).and_then(|watcher| {
-                self.execs.start((&self.run_dir, *init), (session, &exec), watcher, |to| {
-                    if let Some(socket) = fds.into_iter().next() {
-                        to.attach(Attacher { socket, early: extra, options, detach_keys });
-                    }
-                })
-            });
+        let watcher = self.connections[index].socket.try_clone();
+        let started = watcher
+            .map_err(Into::into)
+            .and_then(|watcher| self.execs.start((&self.run_dir, *init), asked, watcher, client));
         match started {
             Ok(()) => self.connections[index].open = false,
             Err(error) => {
                 self.send(index, &Reply::Failed { code: 126, message: error.to_string() });
             }
+        }
+    }
+
+    /// Lets a daemon that did not start an exec see it through.
+    fn watch_exec(&mut self, index: usize, session: &str) {
+        let Some(reply) = self.execs.status(session) else {
+            return self.send(index, &Reply::Refused { why: Refusal::NoSession });
+        };
+        self.send(index, &reply);
+        if let Reply::Exec { code: None, .. } = reply {
+            let watcher = self.connections[index].socket.try_clone();
+            if let (Ok(watcher), Some(exec)) = (watcher, self.execs.find(session)) {
+                exec.set_watcher(watcher);
+            }
+            self.connections[index].open = false;
         }
     }
 
@@ -200,6 +220,13 @@ impl Monitor {
                     Err(_) => refused(Refusal::NotRunning),
                 },
             },
+            Request::Signal { session, number } => {
+                let sent = match (self.execs.find(session), Signal::from_number(*number)) {
+                    (Some(exec), Some(signal)) => exec.signal(signal),
+                    _ => return refused(Refusal::NoSession),
+                };
+                if sent.is_ok() { Reply::Done } else { refused(Refusal::NotRunning) }
+            }
             _ => refused(Refusal::NoSession),
         }
     }
