@@ -67,13 +67,14 @@ pub fn packet_listen(path: &Path) -> io::Result<OwnedFd> {
 
 /// Connects a SOCK_SEQPACKET socket to the one at `path`.
 ///
-/// Waits while the listener's backlog is full, at most `patience`.
+/// Waits while the listener's backlog is full, at most `patience`; so do sends on it. A receive
+/// waits for ever.
 ///
 /// # Errors
 /// ENOENT, ECONNREFUSED when nobody listens; EAGAIN when patience is at an end.
 pub fn packet_connect(path: &Path, patience: Duration) -> io::Result<OwnedFd> {
     let socket = packet_socket()?;
-    set_timeouts(socket.as_fd(), patience)?;
+    set_timeout(socket.as_fd(), libc::SO_SNDTIMEO, patience)?;
     with_address(path, |address, length| {
         // SAFETY: `address` is an initialised sockaddr_un of `length` bytes, alive for the call.
         check(unsafe { libc::connect(socket.as_raw_fd(), address, length) }).map(drop)
@@ -157,13 +158,17 @@ pub fn is_tcp(socket: BorrowedFd<'_>) -> bool {
 /// # Errors
 /// Those of setsockopt(2).
 pub fn set_timeouts(socket: BorrowedFd<'_>, limit: Duration) -> io::Result<()> {
+    set_timeout(socket, libc::SO_RCVTIMEO, limit)?;
+    set_timeout(socket, libc::SO_SNDTIMEO, limit)
+}
+
+fn set_timeout(socket: BorrowedFd<'_>, option: i32, limit: Duration) -> io::Result<()> {
     // SAFETY: timeval is plain integers, for which zero is valid; its fields' types differ
     // between platforms, and it has no other constructor.
     let mut time: libc::timeval = unsafe { std::mem::zeroed() };
     time.tv_sec = limit.as_secs().try_into().unwrap_or(i32::MAX.into());
     time.tv_usec = limit.subsec_micros() as _;
-    set_option(socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &time)?;
-    set_option(socket, libc::SOL_SOCKET, libc::SO_SNDTIMEO, &time)
+    set_option(socket, libc::SOL_SOCKET, option, &time)
 }
 
 fn get_option<T: Copy>(
@@ -440,6 +445,20 @@ mod tests {
         send_packet(near.as_fd(), &[IoSlice::new(b"hi")], &[], false).unwrap();
         assert_eq!(receive_packet(far.as_fd(), 9, false).unwrap().unwrap().bytes, b"hi");
         std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_receive_outlasts_the_patience_of_the_connect() {
+        let path = std::env::temp_dir().join(format!("skiff-patient-{}", std::process::id()));
+        let listener = packet_listen(&path).unwrap();
+        let near = packet_connect(&path, Duration::from_millis(20)).unwrap();
+        let far = accept(listener.as_fd()).unwrap();
+        let receiver =
+            std::thread::spawn(move || receive_packet(near.as_fd(), 9, false).unwrap().unwrap());
+        std::thread::sleep(Duration::from_millis(60));
+        send_packet(far.as_fd(), &[IoSlice::new(b"late")], &[], false).unwrap();
+        assert_eq!(receiver.join().unwrap().bytes, b"late");
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]
