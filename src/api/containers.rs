@@ -6,9 +6,11 @@ use super::Api;
 use super::call::{Call, JsonList};
 use super::render::container as render;
 use crate::base::{Error, Kind, Result, Timestamp};
-use crate::engine::{CreateRequest, ListQuery, RemoveHow, StopHow};
+use crate::container::Change;
+use crate::engine::{CreateRequest, Engine, ListQuery, RemoveHow, Snapshot, StopHow};
 use crate::model::Signal;
 use crate::wire::container as wire;
+use crate::wire::version::Answers;
 
 /// A body of `start` up to this size is no configuration: `{}`, `null`, a newline.
 const EMPTY_BODY: usize = 7;
@@ -20,21 +22,39 @@ pub(super) fn list(call: &mut Call<'_, '_>) -> Result<()> {
         limit: usize::try_from(limit).unwrap_or_default(),
         filters: call.filters()?,
     };
-    let with_size = call.flag("size");
-    let engine = call.engine();
-    let mut found = Vec::new();
-    for snapshot in engine.list(&query)? {
+    let (engine, answers) = (call.engine(), call.answers());
+    let found = measured(engine, engine.list(&query)?, call.flag("size"))?;
+    let mut list = JsonList::new(call.exchange);
+    summaries(engine, answers, &found, &mut |summary| list.push(&summary))?;
+    list.finish()
+}
+
+/// Containers, each with the sizes of its writable layer and of its root when they are wanted.
+type Measured = Vec<(Snapshot, Option<(u64, u64)>)>;
+
+/// Adds the sizes; what is gone meanwhile is left out.
+pub(super) fn measured(engine: &Engine, all: Vec<Snapshot>, with_size: bool) -> Result<Measured> {
+    let mut found = Vec::with_capacity(all.len());
+    for snapshot in all {
         let size = match with_size.then(|| engine.size(snapshot.record.id.as_str())) {
-            Some(Err(error)) if error.kind() == Kind::NotFound => continue, // gone meanwhile
+            Some(Err(error)) if error.kind() == Kind::NotFound => continue,
             size => size.transpose()?,
         };
         found.push((snapshot, size));
     }
-    let answers = call.answers();
+    Ok(found)
+}
+
+/// Containers as a list shows them.
+pub(super) fn summaries<'a>(
+    engine: &Engine,
+    answers: Answers,
+    found: &'a Measured,
+    push: &mut dyn FnMut(wire::Summary<'a>) -> Result<()>,
+) -> Result<()> {
     let now = Timestamp::now();
     let mut images = BTreeMap::new();
-    let mut list = JsonList::new(call.exchange);
-    for (snapshot, size) in &found {
+    for (snapshot, size) in found {
         let typed = snapshot.record.config.image.as_str();
         // The name that the user typed is shown for as long as it means the same image.
         let means = *images.entry(typed).or_insert_with(|| engine.image(typed).ok().map(|i| i.id));
@@ -42,9 +62,20 @@ pub(super) fn list(call: &mut Call<'_, '_>) -> Result<()> {
         if let Some(size) = *size {
             render::add_size(size, &mut summary.size_rw, &mut summary.size_root_fs);
         }
-        list.push(&summary)?;
+        push(summary)?;
     }
-    list.finish()
+    Ok(())
+}
+
+pub(super) fn prune(call: &mut Call<'_, '_>) -> Result<()> {
+    let filters = call.filters()?;
+    let pruned = call.patiently(|patience| call.engine().prune_containers(&filters, patience))?;
+    let ids: Vec<String> = pruned.ids.iter().map(ToString::to_string).collect();
+    let answer = wire::PruneResponse {
+        containers_deleted: (!ids.is_empty()).then_some(ids),
+        space_reclaimed: i64::try_from(pruned.reclaimed).unwrap_or(i64::MAX),
+    };
+    call.reply_json(200, &answer)
 }
 
 pub(super) fn inspect(call: &mut Call<'_, '_>) -> Result<()> {
@@ -158,6 +189,16 @@ pub(super) fn pause(call: &mut Call<'_, '_>) -> Result<()> {
 pub(super) fn unpause(call: &mut Call<'_, '_>) -> Result<()> {
     call.patiently(|patience| call.engine().unpause(call.name, patience))?;
     call.reply_empty(204)
+}
+
+pub(super) fn update(call: &mut Call<'_, '_>) -> Result<()> {
+    let body = call.body()?;
+    let mut host: wire::HostConfig = crate::wire::json::from_request(&body)?;
+    let pids_limit = host.pids_limit.take();
+    let (host, _) = host.into_model()?;
+    let change = Change { host, pids_limit };
+    let warnings = call.patiently(|patience| call.engine().update(call.name, &change, patience))?;
+    call.reply_json(200, &wire::UpdateResponse { warnings })
 }
 
 pub(super) fn rename(call: &mut Call<'_, '_>) -> Result<()> {

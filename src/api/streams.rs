@@ -1,12 +1,13 @@
-//! Calls whose answers come in pieces, or late: logs, events, wait.
+//! Calls whose answers come in pieces, or late: logs, events, stats, wait.
 
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use super::call::{Call, json};
 use super::render;
 use crate::base::{Error, Kind, Result};
-use crate::engine::{EventQuery, LogQuery, Patience, WaitCondition};
+use crate::engine::{EventQuery, LogQuery, Patience, Sample, WaitCondition};
 use crate::model::LogDriver;
 use crate::wire::container::{WaitError, WaitResponse};
 use crate::wire::query;
@@ -70,6 +71,51 @@ pub(super) fn events(call: &mut Call<'_, '_>) -> Result<()> {
             Ok(None) => return Ok(()),
             Err(error) => {
                 stream.fail();
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// One sample each second, or one that is compared with that of a second before, or one alone.
+pub(super) fn stats(call: &mut Call<'_, '_>) -> Result<()> {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let query = &call.exchange.head.query;
+    let stream = query.get("stream").is_none_or(|text| query::boolean(Some(text)));
+    let alone = call.flag("one-shot");
+    if stream && alone {
+        return Err(Error::bad_parameter("cannot have stream=true and one-shot=true"));
+    }
+    let samples = call.engine().stats(call.name)?;
+    if !stream {
+        let mut before = samples.sample();
+        let now = match (&before, alone) {
+            (Some(_), false) => {
+                call.patiently(|patience| samples.pause(PAUSE, patience))?;
+                samples.sample()
+            }
+            (None, true) => {
+                let id = &samples.record().id;
+                return Err(Error::conflict(format!("container {id} is not running")));
+            }
+            _ => before.take(),
+        };
+        let (before, now) = (before.unwrap_or_default(), now.unwrap_or_default());
+        return call.reply_bytes(200, render::stats::stats(&samples.record(), &before, &now));
+    }
+    let client = call.exchange.watch();
+    let patience = Patience { deadline: None, client: Some(client.as_fd()) };
+    let mut out = call.exchange.stream(200, "application/json")?;
+    let mut before = Sample::default();
+    loop {
+        let now = samples.sample().unwrap_or_default();
+        out.write_all(&render::stats::stats(&samples.record(), &before, &now))?;
+        before = now;
+        match samples.pause(PAUSE, patience) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => {
+                out.fail();
                 return Err(error);
             }
         }

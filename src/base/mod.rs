@@ -11,6 +11,7 @@ pub mod guard;
 pub mod id;
 pub mod lock;
 pub mod log;
+pub mod moment;
 pub mod step;
 pub mod time;
 pub mod tree;

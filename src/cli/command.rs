@@ -105,7 +105,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         groups: &[("container", "run")],
         signature: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
         about: "Create a container and run it",
-        flags: &[flags::RUN, flags::CREATE],
+        flags: &[flags::RUN, flags::CREATE, flags::LIMITS],
         arguments: (1, MANY),
         rest: true,
         names: Names::Images,
@@ -116,7 +116,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         groups: &[("container", "create")],
         signature: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
         about: "Create a container",
-        flags: &[flags::CREATE],
+        flags: &[flags::CREATE, flags::LIMITS],
         arguments: (1, MANY),
         rest: true,
         names: Names::Images,
@@ -270,6 +270,17 @@ pub(crate) const COMMANDS: &[Command] = &[
         ..NONE
     },
     Command {
+        name: "update",
+        groups: &[("container", "update")],
+        signature: "[OPTIONS] CONTAINER [CONTAINER...]",
+        about: "Change limits and restart policies of containers",
+        flags: &[flags::LIMITS, flags::UPDATE],
+        arguments: (1, MANY),
+        names: Names::Containers,
+        run: Some(cmd::create::update),
+        ..NONE
+    },
+    Command {
         name: "rename",
         groups: &[("container", "rename")],
         signature: "CONTAINER NEW_NAME",
@@ -288,6 +299,17 @@ pub(crate) const COMMANDS: &[Command] = &[
         rest: true,
         names: Names::Containers,
         run: Some(cmd::ps::top),
+        ..NONE
+    },
+    Command {
+        name: "stats",
+        groups: &[("container", "stats")],
+        signature: "[OPTIONS] [CONTAINER...]",
+        about: "Show what containers use, as it changes",
+        flags: &[flags::STATS],
+        arguments: (0, MANY),
+        names: Names::Containers,
+        run: Some(cmd::stats::stats),
         ..NONE
     },
     Command {
@@ -382,6 +404,22 @@ pub(crate) const COMMANDS: &[Command] = &[
         ..NONE
     },
     Command {
+        groups: &[("system", "df")],
+        signature: "[OPTIONS]",
+        about: "Show the room that everything takes",
+        flags: &[flags::USAGE],
+        run: Some(cmd::usage::usage),
+        ..NONE
+    },
+    Command {
+        groups: &[("container", "prune")],
+        signature: "[OPTIONS]",
+        about: "Remove all containers that do not run",
+        flags: &[flags::PRUNE],
+        run: Some(cmd::usage::prune_containers),
+        ..NONE
+    },
+    Command {
         name: "daemon",
         signature: "[OPTIONS]",
         about: "Be the daemon",
@@ -409,16 +447,12 @@ pub(crate) const COMMANDS: &[Command] = &[
     later("export", &[("container", "export")]),
     later("save", &[("image", "save")]),
     later("load", &[("image", "load")]),
-    later("stats", &[("container", "stats")]),
-    later("update", &[("container", "update")]),
     later("port", &[("container", "port")]),
     later("insert", &[]),
     later(
         "",
         &[
-            ("container", "prune"),
             ("image", "prune"),
-            ("system", "df"),
             ("system", "prune"),
             ("system", "dial-stdio"),
             ("builder", "prune"),

@@ -175,12 +175,6 @@ pub(crate) const CREATE: &[Flag] = &[
     text("cgroup-parent", NO, "Parent of the container's cgroup"),
     text("cgroupns", NO, "Cgroup namespace: private or host"),
     text("cidfile", NO, "Write the container's id to this file").old(&["cidfile"]),
-    int("cpu-period", NO, "Period of the CPU quota in microseconds"),
-    int("cpu-quota", NO, "CPU time per period in microseconds"),
-    int("cpu-shares", 'c', "Relative weight among CPU users; 1024 is one share"),
-    flag("cpus", NO, Takes::One("decimal", is_cpus), "Number of CPUs, e.g. 1.5"),
-    text("cpuset-cpus", NO, "CPUs that may be used, e.g. 0-2,4"),
-    text("cpuset-mems", NO, "Memory nodes that may be used"),
     list("device", NO, "Device of the host to give, HOST[:INSIDE[:rwm]]"),
     list("dns", NO, "DNS server").old(&["dns"]),
     list("dns-option", NO, "Option of the resolver").alias(&["dns-opt"]),
@@ -191,6 +185,7 @@ pub(crate) const CREATE: &[Flag] = &[
     list("env-file", NO, "File of environment variables"),
     list("group-add", NO, "Further group of the process"),
     text("hostname", 'h', "Host name inside"),
+    switch("init", NO, "Run an init that forwards signals and reaps processes"),
     switch("interactive", 'i', "Keep standard input open"),
     text("ipc", NO, "IPC namespace: private, host, shareable, none or container:ID"),
     checked("label", 'l', is_label, "Label, NAME=VALUE or NAME"),
@@ -199,9 +194,6 @@ pub(crate) const CREATE: &[Flag] = &[
     list("log-opt", NO, "Option of the log: max-size=N, max-file=N"),
     flag("lxc-conf", NO, Takes::Many("list", is_pair), "Option of old, where it has a meaning")
         .old(&["lxc-conf"]),
-    bytes("memory", 'm', "Memory limit"),
-    bytes("memory-reservation", NO, "Memory limit that holds when memory is short"),
-    flag("memory-swap", NO, Takes::One("bytes", is_swap), "Memory and swap together; -1: no limit"),
     flag("mount", NO, Takes::Many("mount", is_mount), "Mount, type=bind|tmpfs,src=…,dst=…"),
     text("name", NO, "Name of the container").old(&["name"]),
     text("network", NO, "Network: default, none, host or container:ID").alias(&["net"]),
@@ -209,13 +201,11 @@ pub(crate) const CREATE: &[Flag] = &[
     switch("oom-kill-disable", NO, "Do not kill when memory runs out (cgroup v1)"),
     int("oom-score-adj", NO, "Who is killed first when the host runs out, -1000 to 1000"),
     text("pid", NO, "Process namespace: host or container:ID"),
-    int("pids-limit", NO, "Number of processes; -1: no limit"),
     text("platform", NO, "Platform that the image must be of"),
     switch("privileged", NO, "All devices, all capabilities, nothing hidden").old(&["privileged"]),
     text("pull", NO, "When to pull: always, missing or never"),
     switch("quiet", 'q', "Hide the progress of a pull"),
     switch("read-only", NO, "The root file system cannot be written"),
-    text("restart", NO, "What happens after an exit: no, always, unless-stopped, on-failure[:N]"),
     switch("rm", NO, "Remove the container when it has ended").old(&["rm"]),
     list("security-opt", NO, "no-new-privileges, seccomp=unconfined, …"),
     bytes("shm-size", NO, "Size of /dev/shm"),
@@ -229,7 +219,6 @@ pub(crate) const CREATE: &[Flag] = &[
     text("uts", NO, "UTS namespace: host"),
     list("volume", 'v', "Bind mount, SRC:DST[:MODE]"),
     text("workdir", 'w', "Working directory inside"),
-    later("blkio-weight", NO),
     later("blkio-weight-device", NO),
     later("cpu-count", NO),
     later("cpu-percent", NO),
@@ -249,7 +238,6 @@ pub(crate) const CREATE: &[Flag] = &[
     later("health-start-interval", NO),
     later("health-start-period", NO),
     later("health-timeout", NO),
-    later_switch("init", NO),
     later("io-maxbandwidth", NO),
     later("io-maxiops", NO),
     later("ip", NO),
@@ -273,6 +261,25 @@ pub(crate) const CREATE: &[Flag] = &[
 ];
 
 /// Flags of `run` alone.
+/// Limits, and the restart policy: what `update` can change as well.
+pub(crate) const LIMITS: &[Flag] = &[
+    int("blkio-weight", NO, "Relative weight among users of disks, 10 to 1000"),
+    int("cpu-period", NO, "Period of the CPU quota in microseconds"),
+    int("cpu-quota", NO, "CPU time per period in microseconds"),
+    int("cpu-shares", 'c', "Relative weight among CPU users; 1024 is one share"),
+    flag("cpus", NO, Takes::One("decimal", is_cpus), "Number of CPUs, e.g. 1.5"),
+    text("cpuset-cpus", NO, "CPUs that may be used, e.g. 0-2,4"),
+    text("cpuset-mems", NO, "Memory nodes that may be used"),
+    bytes("memory", 'm', "Memory limit"),
+    bytes("memory-reservation", NO, "Memory limit that holds when memory is short"),
+    flag("memory-swap", NO, Takes::One("bytes", is_swap), "Memory and swap together; -1: no limit"),
+    int("pids-limit", NO, "Number of processes; -1: no limit"),
+    text("restart", NO, "What happens after an exit: no, always, unless-stopped, on-failure[:N]"),
+];
+
+pub(crate) const UPDATE: &[Flag] =
+    &[later("cpu-rt-period", NO), later("cpu-rt-runtime", NO), later("kernel-memory", NO)];
+
 pub(crate) const RUN: &[Flag] =
     &[switch("detach", 'd', "Print the container's id and return"), DETACH_KEYS, SIG_PROXY];
 
@@ -387,5 +394,19 @@ pub(crate) const EVENTS: &[Flag] = &[
 ];
 
 const FORMAT_F_LESS: Flag = text("format", NO, "Write by a template: json, or your own");
+
+pub(crate) const STATS: &[Flag] = &[
+    switch("all", 'a', "Show those that do not run, too"),
+    FORMAT,
+    switch("no-stream", NO, "Show the figures once"),
+    switch("no-trunc", NO, "Show whole ids"),
+];
+
+pub(crate) const PRUNE: &[Flag] = &[
+    flag("filter", NO, Takes::Many("filter", is_filter), "Remove only those that match NAME=VALUE"),
+    switch("force", 'f', "Do not ask"),
+];
+
+pub(crate) const USAGE: &[Flag] = &[FORMAT, switch("verbose", 'v', "Show each object")];
 
 pub(crate) const SYSTEM: &[Flag] = &[INSPECT_FORMAT];

@@ -1,11 +1,10 @@
 //! How the values of flags are written: numbers, sizes, durations, times, labels, mounts, and
 //! what is said about those that are not.
 
-use std::time::Duration;
-
-use crate::base::Timestamp;
 use crate::base::units::parse_size;
 use crate::wire::container::host::{BindOptions, DeviceMapping, Mount, TmpfsOptions, Ulimit};
+
+pub(crate) use crate::base::moment::point_in_time;
 
 /// The result of a check: the reason that follows `invalid argument …:`.
 pub(crate) type Checked<T = ()> = Result<T, String>;
@@ -84,63 +83,6 @@ pub(crate) fn cpus(text: &str) -> Checked<u64> {
 /// See [`cpus`].
 pub(crate) fn is_cpus(text: &str) -> Checked {
     cpus(text).map(drop)
-}
-
-/// A duration as Go writes it: `300ms`, `1.5h`, `2h45m`.
-pub(crate) fn duration(text: &str) -> Checked<Duration> {
-    let wrong = || format!("time: invalid duration {text:?}");
-    let mut rest = text;
-    let mut nanos = 0.0;
-    if rest == "0" {
-        return Ok(Duration::ZERO);
-    }
-    while !rest.is_empty() {
-        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
-        let unit = rest[number..].find(|c: char| c.is_ascii_digit() || c == '.');
-        let end = unit.map_or(rest.len(), |at| number + at);
-        let factor = match &rest[number..end] {
-            "ns" => 1.0,
-            "us" | "µs" | "μs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
-            _ => return Err(wrong()),
-        };
-        nanos += rest[..number].parse::<f64>().map_err(|_| wrong())? * factor;
-        rest = &rest[end..];
-    }
-    if text.is_empty() || nanos > 9.2e18 {
-        return Err(wrong());
-    }
-    Duration::try_from_secs_f64(nanos / 1e9).map_err(|_| wrong())
-}
-
-/// A point in time for `--since` and `--until`, as the API takes it: seconds with nine digits.
-/// RFC 3339, a date with or without a time (taken as UTC), seconds since 1970, or a duration
-/// that lies so far back.
-pub(crate) fn point_in_time(text: &str, now: Timestamp) -> Checked<String> {
-    let wrong = || format!("failed to parse value as time or duration: {text:?}");
-    let (seconds, nanos) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    if digits(seconds) && digits(nanos) {
-        return Ok(format!("{seconds}.{nanos:0<9.9}"));
-    }
-    if let Ok(ago) = duration(text) {
-        let at = now.seconds.saturating_sub(i64::try_from(ago.as_secs()).unwrap_or(i64::MAX));
-        return Ok(format!("{at}.{:09}", now.nanos));
-    }
-    let full = match text.len() {
-        10 => format!("{text}T00:00:00Z"),
-        13 => format!("{text}:00:00Z"),
-        16 => format!("{text}:00Z"),
-        _ if text.ends_with('Z') || text.get(10..).is_some_and(|t| t.contains(['+', '-'])) => {
-            text.to_owned()
-        }
-        _ => format!("{text}Z"),
-    };
-    let at = Timestamp::parse_rfc3339(&full).ok_or_else(wrong)?;
-    Ok(format!("{}.{:09}", at.seconds, at.nanos))
 }
 
 /// `K=V` or `K` of the environment.
@@ -385,26 +327,11 @@ mod tests {
     }
 
     #[test]
-    fn cpus_and_durations() {
+    fn cpus_are_read() {
         assert_eq!(cpus("1.5"), Ok(1_500_000_000));
         assert_eq!(cpus(".5"), Ok(500_000_000));
         assert_eq!(cpus("x"), Err("failed to parse x as a rational number".into()));
         assert!(cpus("1.0000000001").is_err());
-        assert_eq!(duration("2h45m"), Ok(Duration::from_secs(9_900)));
-        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1_500)));
-        assert_eq!(duration("0"), Ok(Duration::ZERO));
-        for bad in ["", "5", "x", "5y", "s"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
-        let now = Timestamp { seconds: 100, nanos: 5 };
-        let at = |text| point_in_time(text, now);
-        assert_eq!(at("10").as_deref(), Ok("10.000000000"));
-        assert_eq!(at("10.5").as_deref(), Ok("10.500000000"));
-        assert_eq!(at("1m").as_deref(), Ok("40.000000005"));
-        assert_eq!(at("1970-01-02").as_deref(), Ok("86400.000000000"));
-        assert_eq!(at("1970-01-01T00:01").as_deref(), Ok("60.000000000"));
-        assert_eq!(at("1970-01-01T01:00:00+01:00").as_deref(), Ok("0.000000000"));
-        assert!(at("x").is_err());
     }
 
     #[test]

@@ -12,8 +12,10 @@ pub mod mounts;
 pub mod names;
 pub mod record;
 pub mod state;
+pub mod update;
 pub mod validate;
 
 pub use dir::Layout;
 pub use record::{DiskState, Record};
 pub use state::{Activity, Ask, State, Verdict};
+pub use update::Change;

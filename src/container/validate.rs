@@ -165,9 +165,6 @@ fn check_user(user: &str) -> Result<()> {
 }
 
 fn check_unserved(host: &HostConfig) -> Result<()> {
-    if host.init {
-        return unserved("init (a reaper as process 1)");
-    }
     if let Some(from) = host.volumes_from.first() {
         return unserved(format!("volumes-from {from}"));
     }
@@ -448,7 +445,6 @@ mod tests {
             assert_eq!(error.kind(), crate::base::Kind::NotImplemented);
             assert!(error.to_string().contains(expected), "{error}");
         };
-        check("init", &|h| h.init = true);
         check("80/tcp", &|h| drop(h.port_bindings.insert("80".parse().unwrap(), Vec::new())));
         check("db", &|h| h.network_mode = NetworkMode::Named("db".into()));
         check("other", &|h| h.volumes_from = vec!["other".into()]);

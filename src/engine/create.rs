@@ -167,7 +167,7 @@ impl Engine {
 }
 
 /// What the kernel cannot limit although it is asked for, in Docker's words.
-fn unsupported(support: &Support, host: &HostConfig) -> Vec<String> {
+pub(super) fn unsupported(support: &Support, host: &HostConfig) -> Vec<String> {
     let swap = host.memory_swap != 0 || host.memory_swappiness.is_some();
     let memory = host.memory != 0 || host.memory_reservation != 0;
     let quota = host.nano_cpus != 0 || host.cpu_quota != 0;

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::create::event_attributes;
-use super::{Engine, Event, EventQuery, Filters, Patience};
+use super::{Engine, Event, EventQuery, Filters, Patience, filter};
 use crate::base::{Context, Error, Kind, Lock, Result, Timestamp};
 use crate::container::Record;
 use crate::sys::poll::EventFd;
@@ -149,9 +149,7 @@ impl Engine {
     /// # Errors
     /// `BadParameter` for an unknown filter.
     pub fn events(&self, query: EventQuery) -> Result<EventStream> {
-        if let Some(key) = query.filters.keys().find(|key| !FILTERS.contains(&key.as_str())) {
-            return Err(Error::bad_parameter(format!("invalid filter '{key}'")));
-        }
+        filter::check_keys(&query.filters, FILTERS)?;
         let bell = EventFd::new().context(|| "make an eventfd".into())?;
         let subscriber = Arc::new(Subscriber { queue: Lock::default(), bell });
         let mut inner = self.events.0.lock();
@@ -174,6 +172,17 @@ impl Engine {
         });
     }
 
+    /// Something was removed because nobody needed it.
+    pub(super) fn emit_prune(&self, kind: &'static str, reclaimed: u64) {
+        self.events.emit(Event {
+            kind,
+            action: "prune".to_owned(),
+            id: String::new(),
+            attributes: [("reclaimed".to_owned(), reclaimed.to_string())].into(),
+            time: Timestamp::ZERO,
+        });
+    }
+
     pub(super) fn emit_image(&self, action: &str, id: &str, name: &str) {
         self.events.emit(Event {
             kind: "image",
@@ -185,7 +194,7 @@ impl Engine {
     }
 }
 
-/// Values of one key are alternatives, keys come all together.
+/// Values of one key are alternatives, but for labels; keys come all together.
 fn passes(filters: &Filters, event: &Event) -> bool {
     let any = |key: &str, fits: &dyn Fn(&str) -> bool| {
         filters.get(key).is_none_or(|values| values.iter().any(|value| fits(value)))
@@ -217,10 +226,7 @@ fn passes(filters: &Filters, event: &Event) -> bool {
             "image" => event.id == value || image_is(value, attribute("name")),
             _ => image_is(value, attribute("image")),
         })
-        && any("label", &|value| match value.split_once('=') {
-            Some((key, value)) => event.attributes.get(key).is_some_and(|v| v == value),
-            None => event.attributes.contains_key(value),
-        })
+        && filter::has_labels(filters, "label", &event.attributes)
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use super::{Engine, Filters};
-use crate::base::{Digest, Error, Result, Timestamp};
+use super::{Engine, Filters, filter};
+use crate::base::{Digest, Result, Timestamp};
 use crate::image::{Image, ImportSpec, Removed};
 use crate::model::Reference;
 
@@ -16,10 +16,8 @@ impl Engine {
     /// # Errors
     /// `BadParameter` for an unknown filter.
     pub fn images(&self, filters: &Filters) -> Result<Vec<Arc<Image>>> {
-        let invalid = |what: &str| Error::bad_parameter(format!("invalid filter '{what}'"));
-        if let Some(key) = filters.keys().find(|key| !FILTERS.contains(&key.as_str())) {
-            return Err(invalid(key));
-        }
+        let invalid = filter::invalid;
+        filter::check_keys(filters, FILTERS)?;
         let values = |key: &str| filters.get(key).map_or(&[][..], Vec::as_slice);
         let created = |key: &str| -> Result<Vec<Timestamp>> {
             let made =
@@ -27,10 +25,7 @@ impl Engine {
             values(key).iter().map(made).collect()
         };
         let (before, since) = (created("before")?, created("since")?);
-        let mut until = Vec::new();
-        for text in values("until") {
-            until.push(parse_time(text).ok_or_else(|| invalid(&format!("until={text}")))?);
-        }
+        let until = filter::until(filters)?;
         let mut dangling = Vec::new();
         for text in values("dangling") {
             dangling.push(match text.as_str() {
@@ -47,12 +42,9 @@ impl Engine {
             };
             (before.is_empty() || before.iter().any(|other| at < *other))
                 && (since.is_empty() || since.iter().any(|other| at > *other))
-                && (until.is_empty() || until.iter().any(|other| at < *other))
+                && until.is_none_or(|until| at < until)
                 && (dangling.is_empty() || dangling.contains(&names.is_empty()))
-                && any("label", &|value| match value.split_once('=') {
-                    Some((key, value)) => image.config.labels.get(key).is_some_and(|v| v == value),
-                    None => image.config.labels.contains_key(value),
-                })
+                && filter::has_labels(filters, "label", &image.config.labels)
                 && any("reference", &|pattern| names.iter().any(|name| refers(pattern, name)))
         };
         Ok(self.images.list().into_iter().filter(keeps).collect())
@@ -150,14 +142,6 @@ impl Engine {
             None => made.map(|id| (id.short().to_owned(), false)),
         }
     }
-}
-
-/// A time in a filter: RFC 3339, or seconds since 1970.
-fn parse_time(text: &str) -> Option<Timestamp> {
-    Timestamp::parse_rfc3339(text).or_else(|| {
-        let seconds = text.parse().ok()?;
-        Some(Timestamp { seconds, nanos: 0 })
-    })
 }
 
 /// Whether a pattern `repo[:tag]` with `*` and `?` means `name`; without a tag it means all tags.

@@ -101,6 +101,7 @@ impl Engine {
             shm_size: if host.shm_size == 0 { DEFAULT_SHM } else { host.shm_size },
             cgroup_dirs: dirs,
             cgroup_v2: v2,
+            init: host.init,
             log: host.log.clone(),
             io_dir: self.layout.io(id),
             run_dir,

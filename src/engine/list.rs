@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::slot::Slot;
-use super::{Engine, Filters, ListQuery, Snapshot};
+use super::{Engine, Filters, ListQuery, Snapshot, filter};
 use crate::base::{Digest, Error, Id, Result};
 use crate::container::State;
 use crate::image::Plan;
@@ -77,10 +77,8 @@ impl Engine {
 
     /// Looks up what the filters name, and checks their values.
     fn sieve(&self, filters: &Filters) -> Result<Sieve> {
-        let unknown = |key: &str| Error::bad_parameter(format!("invalid filter '{key}'"));
-        if let Some(key) = filters.keys().find(|key| !FILTERS.contains(&key.as_str())) {
-            return Err(unknown(key));
-        }
+        let unknown = filter::invalid;
+        filter::check_keys(filters, FILTERS)?;
         let values = |key: &str| filters.get(key).cloned().unwrap_or_default();
         let (status, exited) = (values("status"), values("exited"));
         if let Some(word) = status.iter().find(|word| !STATUSES.contains(&word.as_str())) {
@@ -173,7 +171,7 @@ struct Sieve {
 }
 
 impl Sieve {
-    /// Values of one key are alternatives, keys come all together.
+    /// Values of one key are alternatives, but for labels; keys come all together.
     fn passes(&self, snapshot: &Snapshot) -> bool {
         let Snapshot { record, state } = snapshot;
         let any = |key: &str, fits: &dyn Fn(&str) -> bool| {
@@ -189,10 +187,7 @@ impl Sieve {
             && any("name", &|value| {
                 matches(value, &record.name) || matches(value, &format!("/{}", record.name))
             })
-            && any("label", &|value| match value.split_once('=') {
-                Some((key, value)) => record.config.labels.get(key).is_some_and(|v| v == value),
-                None => record.config.labels.contains_key(value),
-            })
+            && filter::has_labels(&self.filters, "label", &record.config.labels)
             && any("status", &|value| value == state.word())
             && any("health", &|value| value == "none")
             && any("network", &|value| value == network || record.endpoints.contains_key(value))

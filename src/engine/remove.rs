@@ -30,7 +30,7 @@ impl Engine {
 
     /// Takes a claimed container away: one durable rename, then its files are deleted. Who waits
     /// for its end is told when the disk has its room back.
-    fn discard(&self, claim: Claim) -> Result<()> {
+    pub(super) fn discard(&self, claim: Claim) -> Result<()> {
         let slot = Arc::clone(&claim.slot);
         let (code, _) = last_exit(claim.before());
         // Dying before the rename, adopt finds the container as it was; dying after, a `.trash-`

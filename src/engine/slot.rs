@@ -37,6 +37,8 @@ pub(super) struct Inner {
     pub(super) exits: u64,
     /// The freezer has been asked and has not answered yet.
     pub(super) freezing: bool,
+    /// Its limits are being changed.
+    pub(super) updating: bool,
     /// The run that is under way has been sent SIGKILL.
     pub(super) killed: bool,
     /// The user wants the run that is under way to end: no policy starts the container again.
@@ -74,6 +76,7 @@ impl Slot {
             waiters: Vec::new(),
             exits: 0,
             freezing: false,
+            updating: false,
             killed: false,
             unwanted: false,
             attempts: 0,

@@ -71,6 +71,9 @@ pub struct Launch {
     pub cgroup_dirs: Vec<PathBuf>,
     /// Whether `cgroup_dirs` is a single v2 directory (CLONE_INTO_CGROUP works).
     pub cgroup_v2: bool,
+    /// Process 1 is a reaper, and the program its child.
+    #[serde(default)]
+    pub init: bool,
     /// How output is logged.
     pub log: LogConfig,
     /// The container's `io` directory: log files and `exit.json`.

@@ -33,6 +33,26 @@ pub fn block(signals: &[i32]) -> io::Result<Blocked> {
     }
 }
 
+/// Blocks all signals but those by which the kernel tells of an error of our own.
+///
+/// # Errors
+/// None in practice.
+pub fn block_all() -> io::Result<Blocked> {
+    const OWN: [i32; 7] = [
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGFPE,
+        libc::SIGILL,
+        libc::SIGTRAP,
+        libc::SIGABRT,
+        libc::SIGSYS,
+    ];
+    let last = libc::SIGRTMAX();
+    // Those that the C library keeps for itself lie between the others and cannot be named.
+    let all: Vec<i32> = (1..32).chain(libc::SIGRTMIN()..=last).collect();
+    block(&all.into_iter().filter(|signal| !OWN.contains(signal)).collect::<Vec<_>>())
+}
+
 impl Blocked {
     /// Waits for the next signal of the set. sigwait(3).
     ///
@@ -177,6 +197,17 @@ pub fn reap(pid: i32) -> io::Result<Option<i32>> {
     let reaped =
         check(unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG | libc::__WALL) })?;
     Ok((reaped > 0).then(|| exit_code(status)))
+}
+
+/// Reaps any child that has ended: its pid and its exit code. waitpid(2).
+///
+/// # Errors
+/// ECHILD when there is none.
+pub fn reap_any() -> io::Result<Option<(i32, i32)>> {
+    let mut status = 0;
+    // SAFETY: `status` is a valid place for an integer.
+    let pid = check(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::__WALL) })?;
+    Ok((pid > 0).then(|| (pid, exit_code(status))))
 }
 
 /// The exit code that a wait status means: the program's own, or 128 + signal.

@@ -207,3 +207,16 @@ fields! {
         pub expected as "Expected": String,
     }
 }
+
+/// Answer of `system/df`.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DiskUsage<'a> {
+    pub layers_size: i64,
+    pub images: Option<Vec<super::image::Summary>>,
+    pub containers: Option<Vec<super::container::Summary<'a>>>,
+    pub volumes: Option<Vec<Empty>>,
+    pub build_cache: Option<Vec<Empty>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub builder_size: Option<i64>,
+}

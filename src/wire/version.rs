@@ -58,6 +58,7 @@ impl Version {
             ipc_mode: if before(40) { "shareable" } else { "" },
             filter_of_images: before(41),
             console_size: !before(42),
+            usage_by_type: !before(42),
             multiplexed_type: !before(42),
             annotations: !before(43),
             none_names: before(43),
@@ -78,6 +79,8 @@ pub struct Answers {
     pub filter_of_images: bool,
     /// `HostConfig.ConsoleSize` is read.
     pub console_size: bool,
+    /// `system/df` takes `type`, and shows no `BuilderSize`.
+    pub usage_by_type: bool,
     /// Streams of frames have a content type of their own.
     pub multiplexed_type: bool,
     /// `HostConfig.Annotations` is read.
@@ -135,6 +138,7 @@ mod tests {
         assert!(at(40).filter_of_images && !at(41).filter_of_images);
         assert!(!at(41).multiplexed_type && at(42).multiplexed_type);
         assert!(!at(41).console_size && at(42).console_size);
+        assert!(!at(41).usage_by_type && at(42).usage_by_type);
         assert!(!at(42).annotations && at(43).annotations);
         assert!(at(42).none_names && !at(43).none_names);
         assert!(at(43).virtual_size && !at(44).virtual_size);

@@ -104,11 +104,14 @@ fn help_of_every_command() {
     let commands = [
         "attach", "create", "history", "images", "import", "info", "inspect", "kill", "logs", "ps",
         "rename", "restart", "rm", "rmi", "run", "start", "stop", "tag", "top", "version", "wait",
-        "events", "daemon", "exec",
+        "events", "daemon", "exec", "update", "stats",
     ];
     let mut text = shown(&d, &["--help"]);
     for command in commands {
         text.push_str(&shown(&d, &[command, "--help"]));
+    }
+    for (group, command) in [("system", "df"), ("container", "prune")] {
+        text.push_str(&shown(&d, &[group, command, "--help"]));
     }
     check("help.txt", &text);
 }

@@ -120,7 +120,6 @@ fn families_that_are_not_served_say_so() {
         ("GET", "/networks"),
         ("POST", "/volumes/create"),
         ("POST", "/commit"),
-        ("GET", "/containers/cx/stats"),
         ("GET", "/containers/cx/export"),
         ("POST", "/auth"),
         ("GET", "/images/search?term=x"),

@@ -576,16 +576,3 @@ fn processes_of_a_container_end_with_it() {
     });
     d.assert_nothing_left_behind();
 }
-
-#[test]
-fn an_init_reaps_for_the_program() {
-    let d = Daemon::start();
-    let out =
-        run(&d, &["--init"], "(sleep 0.1 &) ; sleep 0.4; ps -o stat,args | grep -c '^Z'; echo $$");
-    if out.code == 125 {
-        skip!("--init is not served: {}", out.stderr.trim());
-    }
-    let lines: Vec<&str> = out.stdout.lines().collect();
-    assert_eq!(lines[0], "0");
-    assert_ne!(lines[1], "1");
-}

@@ -280,18 +280,6 @@ fn an_exited_container_is_small() {
 }
 
 #[test]
-fn prune_removes_what_is_stopped() {
-    let d = Daemon::start();
-    d.ok(["run", "-d", "--name", "up", "busybox", "sleep", "1000"]);
-    d.ok(["run", "--name", "down", "busybox", "true"]);
-    let out = d.cli(["container", "prune", "-f"]).output();
-    if out.code != 0 && out.stderr.contains("not") {
-        skip!("container prune is not served: {}", out.stderr.trim());
-    }
-    assert_eq!(d.ok(["ps", "-a", "--format", "{{.Names}}"]), "up");
-}
-
-#[test]
 fn the_daemon_stays_up_and_answers_while_containers_end() {
     let d = Daemon::start();
     let mut runs = Vec::new();

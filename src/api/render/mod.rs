@@ -2,6 +2,7 @@
 
 pub(super) mod container;
 pub(super) mod image;
+pub(super) mod stats;
 pub(super) mod system;
 
 use crate::engine::Event;
@@ -30,7 +31,7 @@ pub(super) fn event(event: &Event) -> wire::Event {
 }
 
 /// A count as the protocol's integers carry it.
-fn count(number: impl TryInto<i64>) -> i64 {
+pub(super) fn count(number: impl TryInto<i64>) -> i64 {
     number.try_into().unwrap_or(i64::MAX)
 }
 

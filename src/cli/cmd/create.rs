@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::cli::args::Args;
-use crate::cli::fail::Failure;
+use crate::cli::client::Target;
+use crate::cli::fail::{Failure, Outcome, for_each};
+use crate::cli::output::{escaped, print};
+use crate::cli::session::Session;
 use crate::cli::value;
 use crate::wire::container::host::{LogConfig, RestartPolicy};
-use crate::wire::container::{Config, CreateRequest, HostConfig, NetworkingConfig};
+use crate::wire::container::{Config, CreateRequest, HostConfig, NetworkingConfig, UpdateResponse};
 
 /// What the flags ask for, detached or not.
 ///
@@ -66,7 +69,6 @@ fn host_config(args: &Args) -> Result<HostConfig, Failure> {
         container_id_file: text("cidfile"),
         log_config: LogConfig { driver: text("log-driver"), config: pairs(&args.all("log-opt")) },
         network_mode: network(args),
-        restart_policy: restart_policy(args)?,
         auto_remove: args.on("rm"),
         annotations: pairs(&args.all("annotation")),
         cap_add: some(args.all("cap-add")),
@@ -84,27 +86,16 @@ fn host_config(args: &Args) -> Result<HostConfig, Failure> {
         pid_mode: mode(args, "pid", "PID", &["host"])?,
         privileged: args.on("privileged"),
         readonly_rootfs: args.on("read-only"),
+        init: args.switch("init"),
         tmpfs: args.all("tmpfs").iter().map(|spec| split(spec, ':')).collect(),
         uts_mode: mode(args, "uts", "UTS", &["host"])?,
         shm_size: size("shm-size"),
         sysctls: pairs(&args.all("sysctl")),
-        cpu_shares: number("cpu-shares"),
-        memory: size("memory"),
-        nano_cpus: args.one("cpus").map_or(0, |text| {
-            i64::try_from(value::cpus(&text).expect(checked)).unwrap_or(i64::MAX)
-        }),
         cgroup_parent: text("cgroup-parent"),
-        cpu_period: number("cpu-period"),
-        cpu_quota: number("cpu-quota"),
-        cpuset_cpus: text("cpuset-cpus"),
-        cpuset_mems: text("cpuset-mems"),
-        memory_reservation: size("memory-reservation"),
-        memory_swap: size("memory-swap"),
         oom_kill_disable: args.switch("oom-kill-disable"),
-        pids_limit: args.number("pids-limit"),
         ulimits: args.all("ulimit").iter().map(|t| value::ulimit(t).expect(checked)).collect(),
         mounts: args.all("mount").iter().map(|t| value::mount(t).expect(checked)).collect(),
-        ..HostConfig::default()
+        ..limits(args)?
     };
     for device in args.all("device") {
         host.devices.push(value::device(&device).map_err(Failure::new)?);
@@ -112,6 +103,56 @@ fn host_config(args: &Args) -> Result<HostConfig, Failure> {
     security(args, &mut host)?;
     lxc_conf(args, &mut host)?;
     Ok(host)
+}
+
+/// What `update` can change, too.
+fn limits(args: &Args) -> Result<HostConfig, Failure> {
+    let text = |name: &str| args.one(name).unwrap_or_default();
+    let number = |name: &str| args.number(name).unwrap_or(0);
+    let size = |name: &str| args.one(name).map_or(0, |text| value::swap(&text).unwrap_or(0));
+    let weight = number("blkio-weight");
+    Ok(HostConfig {
+        restart_policy: restart_policy(args)?,
+        blkio_weight: u16::try_from(weight).map_err(|_| {
+            Failure::new(format!("invalid argument \"{weight}\" for \"--blkio-weight\" flag"))
+        })?,
+        cpu_shares: number("cpu-shares"),
+        memory: size("memory"),
+        nano_cpus: args.one("cpus").map_or(0, |text| {
+            i64::try_from(value::cpus(&text).expect("was checked")).unwrap_or(i64::MAX)
+        }),
+        cpu_period: number("cpu-period"),
+        cpu_quota: number("cpu-quota"),
+        cpuset_cpus: text("cpuset-cpus"),
+        cpuset_mems: text("cpuset-mems"),
+        memory_reservation: size("memory-reservation"),
+        memory_swap: size("memory-swap"),
+        pids_limit: args.number("pids-limit"),
+        ..HostConfig::default()
+    })
+}
+
+/// `update`
+pub(crate) fn update(session: &Session, args: &Args) -> Outcome {
+    let mut host = limits(args)?;
+    if args.one("restart").is_none() {
+        host.restart_policy = RestartPolicy::default();
+    }
+    if host == HostConfig::default() {
+        return Err(Failure::new("you must provide one or more flags when using this command"));
+    }
+    let client = session.client()?;
+    let mut warnings = Vec::new();
+    let outcome = for_each(&args.free, |name| {
+        let target = Target::new(&["containers", name, "update"]);
+        let answer: UpdateResponse = client.post_json(target.as_str(), &host)?;
+        warnings.extend(answer.warnings);
+        print(&format!("{name}\n"))
+    });
+    for warning in &warnings {
+        print(&format!("{}\n", escaped(warning)))?;
+    }
+    outcome
 }
 
 pub(super) fn some<T>(list: Vec<T>) -> Option<Vec<T>> {

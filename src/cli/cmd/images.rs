@@ -15,7 +15,7 @@ use crate::wire::image::{DeleteItem, History, Summary};
 
 const NO_NAME: &str = "<none>";
 
-const FIELDS: &[(&str, &str)] = &[
+pub(crate) const FIELDS: &[(&str, &str)] = &[
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
     ("Digest", "DIGEST"),
@@ -48,11 +48,8 @@ pub(crate) fn images(session: &Session, args: &Args) -> Outcome {
         .maybe("filters", filters(&wanted).as_deref());
     let images: Vec<Summary> = session.client()?.get(target.as_str())?;
     let (now, whole) = (Timestamp::now(), args.on("no-trunc"));
-    let rows: Vec<Value> = images
-        .iter()
-        .flat_map(|image| names(image, digests).into_iter().map(move |name| (image, name)))
-        .map(|(image, name)| row(image, &name, whole, now))
-        .collect();
+    let rows: Vec<Value> =
+        images.iter().flat_map(|image| rows(image, digests, whole, now)).collect();
     let columns: &[&str] = match digests {
         true => &["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"],
         false => &["Repository", "Tag", "ID", "CreatedSince", "Size"],
@@ -60,6 +57,11 @@ pub(crate) fn images(session: &Session, args: &Args) -> Outcome {
     let list = List { fields: FIELDS, columns, complaint: ["template parsing error"; 2] };
     print(&list.render(&format, &rows)?)?;
     Ok(0)
+}
+
+/// The lines of an image: one for each of its names.
+pub(crate) fn rows(image: &Summary, digests: bool, whole: bool, now: Timestamp) -> Vec<Value> {
+    names(image, digests).iter().map(|name| row(image, name, whole, now)).collect()
 }
 
 /// Repository, tag and digest of each line that an image has.

@@ -11,4 +11,6 @@ pub(crate) mod inspect;
 pub(crate) mod logs;
 pub(crate) mod ps;
 pub(crate) mod run;
+pub(crate) mod stats;
 pub(crate) mod system;
+pub(crate) mod usage;

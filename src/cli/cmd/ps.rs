@@ -13,7 +13,7 @@ use crate::cli::output::{Table, age, created_at, ellipsis, escaped, print, short
 use crate::cli::session::Session;
 use crate::wire::container::TopResponse;
 
-const FIELDS: &[(&str, &str)] = &[
+pub(crate) const FIELDS: &[(&str, &str)] = &[
     ("ID", "CONTAINER ID"),
     ("Image", "IMAGE"),
     ("Command", "COMMAND"),
@@ -89,7 +89,8 @@ pub(crate) fn ps(session: &Session, args: &Args) -> Outcome {
     Ok(0)
 }
 
-fn row(container: &Value, whole: bool, now: Timestamp) -> Value {
+/// A container as tables and templates show it.
+pub(crate) fn row(container: &Value, whole: bool, now: Timestamp) -> Value {
     let text = |name: &str| container[name].as_str().unwrap_or_default();
     let created = container["Created"].as_i64().unwrap_or(0);
     let image = match text("Image") {

@@ -11,6 +11,7 @@ mod detect;
 mod devices;
 mod files;
 mod hurry;
+pub mod usage;
 mod v1;
 mod v2;
 
@@ -124,6 +125,20 @@ impl Cgroups {
                 self.release(id);
                 Err(error)
             }
+        }
+    }
+
+    /// Gives the running container `id` the limits of `host`; what has no value there and had none
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// Those of the kernel; some limits may have been changed then.
+    pub fn update(&self, id: &Id, host: &HostConfig) -> Result<()> {
+        let group = parent(&host.cgroup_parent)?.join(OURS).join(id.as_str());
+        match &self.layout {
+            Layout::None => Ok(()),
+            Layout::V1(all) => v1::update(all, &group, host, &self.support),
+            Layout::V2(root) => v2::update(root, &group, host, &self.support),
         }
     }
 

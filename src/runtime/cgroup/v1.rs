@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Support, devices, files, make_dirs};
-use crate::base::{Context, Result};
+use crate::base::{Context, Error, Result};
 use crate::model::HostConfig;
 
 /// A hierarchy of ours.
@@ -28,18 +28,9 @@ pub(super) fn create(
     warnings: &mut Vec<String>,
 ) -> Result<Vec<PathBuf>> {
     super::v2::warn_unsupported(host, support, warnings);
-    let wants_cpuset = !host.cpuset_cpus.is_empty() || !host.cpuset_mems.is_empty();
     let mut dirs = Vec::new();
-    for hierarchy in all {
+    for hierarchy in all.iter().filter(|hierarchy| is_needed(hierarchy, host)) {
         let dir = hierarchy.root.join(group);
-        let needed = hierarchy.controllers.iter().any(|name| match *name {
-            "cpuset" => wants_cpuset,
-            "blkio" => host.blkio_weight > 0,
-            _ => true,
-        });
-        if !needed {
-            continue;
-        }
         make_dirs(&dir)?;
         for controller in &hierarchy.controllers {
             match *controller {
@@ -55,6 +46,92 @@ pub(super) fn create(
         dirs.push(dir);
     }
     Ok(dirs)
+}
+
+fn wants_cpuset(host: &HostConfig) -> bool {
+    !host.cpuset_cpus.is_empty() || !host.cpuset_mems.is_empty()
+}
+
+/// Whether a container with these limits has a group in `hierarchy`.
+fn is_needed(hierarchy: &Hierarchy, host: &HostConfig) -> bool {
+    hierarchy.controllers.iter().any(|name| match *name {
+        "cpuset" => wants_cpuset(host),
+        "blkio" => host.blkio_weight > 0,
+        _ => true,
+    })
+}
+
+/// Changes the limits of `group`, which has processes. A hierarchy that it was in no need of
+/// until now is joined by all of them.
+pub(super) fn update(
+    all: &[Hierarchy],
+    group: &Path,
+    host: &HostConfig,
+    support: &Support,
+) -> Result<()> {
+    let home = all.iter().map(|hierarchy| hierarchy.root.join(group)).find(|dir| dir.is_dir());
+    for hierarchy in all.iter().filter(|hierarchy| is_needed(hierarchy, host)) {
+        let dir = hierarchy.root.join(group);
+        let is_new = !dir.is_dir();
+        make_dirs(&dir)?;
+        for controller in &hierarchy.controllers {
+            match *controller {
+                "memory" => change_memory(&dir, host, support)?,
+                "cpu" => limit_cpu(&dir, host, support)?,
+                "pids" if host.pids_limit <= 0 => set(&dir, "pids.max", "max")?,
+                "pids" => limit_pids(&dir, host)?,
+                "cpuset" if wants_cpuset(host) => choose_cpus(hierarchy, &dir, host)?,
+                "blkio" => weigh_blkio(&dir, host, support)?,
+                _ => {}
+            }
+        }
+        if let Some(home) = home.as_ref().filter(|_| is_new) {
+            move_all(home, &dir)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts all processes of one group into another; again until none has been born meanwhile.
+fn move_all(from: &Path, to: &Path) -> Result<()> {
+    const ROUNDS: usize = 20;
+    for _ in 0..ROUNDS {
+        let there = files::pids_in_tree(to);
+        let mut missing = files::pids_in_tree(from);
+        missing.retain(|pid| !there.contains(pid));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        for pid in missing {
+            match files::write(&to.join("cgroup.procs"), &pid.to_string()) {
+                // It has ended.
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                result => result.context(|| format!("move process {pid} to {}", to.display()))?,
+            }
+        }
+    }
+    Err(Error::conflict("processes are born faster than they can be moved"))
+}
+
+/// Memory never exceeds memory and swap together, at no moment: the one that grows out of the
+/// other's way goes first.
+fn change_memory(dir: &Path, host: &HostConfig, support: &Support) -> Result<()> {
+    if !support.memory || host.memory == 0 || !support.swap {
+        return limit_memory(dir, host, support);
+    }
+    const TOTAL: &str = "memory.memsw.limit_in_bytes";
+    let wanted = if host.memory_swap < 0 { u64::MAX } else { total(host) };
+    let present = fs::read_to_string(dir.join(TOTAL)).unwrap_or_default();
+    let grows = present.trim().parse::<u64>().is_ok_and(|present| present < wanted);
+    let write = || match host.memory_swap {
+        ..0 => set(dir, TOTAL, -1),
+        _ => set(dir, TOTAL, wanted),
+    };
+    if grows {
+        write()?;
+    }
+    limit_memory(dir, host, support)?;
+    if grows { Ok(()) } else { write() }
 }
 
 /// Writes a limit and names it in the error.

@@ -26,22 +26,50 @@ pub(super) fn create(
     enable_controllers(root, group, host, support)?;
     let dir = root.join(group);
     make_dirs(&dir)?;
-    limit_memory(&dir, host, support)?;
+    limit(&dir, host, support)?;
+    if support.devices {
+        devices::restrict_v2(&dir, host)?;
+    }
+    Ok(dir)
+}
+
+/// Changes the limits of `group`, which has processes.
+pub(super) fn update(
+    root: &Path,
+    group: &Path,
+    host: &HostConfig,
+    support: &Support,
+) -> Result<()> {
+    enable_controllers(root, group, host, support)?;
+    let dir = root.join(group);
+    limit(&dir, host, support)?;
+    if support.pids && host.pids_limit <= 0 {
+        set(&dir, "pids.max", "max")?;
+    }
+    let unlimited = host.memory > 0 && host.memory_swap < 0;
+    if support.memory && unlimited && dir.join("memory.swap.max").exists() {
+        set(&dir, "memory.swap.max", "max")?;
+    }
+    Ok(())
+}
+
+fn limit(dir: &Path, host: &HostConfig, support: &Support) -> Result<()> {
+    limit_memory(dir, host, support)?;
     if support.cpu_shares && host.cpu_shares > 0 {
-        set(&dir, "cpu.weight", weight(host.cpu_shares))?;
+        set(dir, "cpu.weight", weight(host.cpu_shares))?;
     }
     if let Some((quota, period)) = quota(host).filter(|_| support.cpu_quota) {
         let quota = u64::try_from(quota).map_or("max".into(), |quota| quota.to_string());
-        set(&dir, "cpu.max", format_args!("{quota} {period}"))?;
+        set(dir, "cpu.max", format_args!("{quota} {period}"))?;
     }
     if support.pids && host.pids_limit > 0 {
-        set(&dir, "pids.max", host.pids_limit)?;
+        set(dir, "pids.max", host.pids_limit)?;
     }
     if support.cpuset && !host.cpuset_cpus.is_empty() {
-        set(&dir, "cpuset.cpus", &host.cpuset_cpus)?;
+        set(dir, "cpuset.cpus", &host.cpuset_cpus)?;
     }
     if support.cpuset && !host.cpuset_mems.is_empty() {
-        set(&dir, "cpuset.mems", &host.cpuset_mems)?;
+        set(dir, "cpuset.mems", &host.cpuset_mems)?;
     }
     if support.blkio_weight && host.blkio_weight > 0 {
         let bfq = dir.join("io.bfq.weight").exists();
@@ -50,12 +78,9 @@ pub(super) fn create(
         } else {
             ("io.weight", io_weight(host.blkio_weight))
         };
-        set(&dir, file, weight)?;
+        set(dir, file, weight)?;
     }
-    if support.devices {
-        devices::restrict_v2(&dir, host)?;
-    }
-    Ok(dir)
+    Ok(())
 }
 
 /// Says which limits that were asked for are not there; for v1 as well.

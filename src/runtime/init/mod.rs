@@ -6,7 +6,8 @@
 //!                    sources of binds opened        │    pivot_root
 //!                    root file system, /dev, /sys ──┘    v1: joins its cgroups
 //!                                                        user, capabilities, seccomp
-//!                                                        Prepared ─> waits for a byte ─> exec
+//!                                                        Prepared ─> waits for a byte ─> exec,
+//!                                                        or with `--init` clones who does
 //! ```
 //!
 //! - Usually both stages are one process: pid 1 of the container, child of the monitor. Where
@@ -26,6 +27,7 @@ mod identity;
 mod mounts;
 mod privileges;
 mod program;
+mod reaper;
 mod root;
 mod seccomp;
 mod sysctls;
@@ -296,6 +298,8 @@ impl Init<'_> {
             self;
         // Closed too early, its terminal would hang up on us, and we could not say what failed.
         let streams = ManuallyDrop::new(streams);
+        let title = launch.init.then(process::Title::find).transpose();
+        let title = title.context(|| "find the command line".into())?;
         let pid = pid_on_host(&host_proc).context(|| "read /proc/self".into())?;
         let proc = mounts::mount_proc(&root)?;
         sysctls::apply(launch, &proc)?;
@@ -339,6 +343,7 @@ impl Init<'_> {
             .context(|| "tell the monitor".into())?;
         process::close_all_but(&[channel.as_raw_fd()]);
         match socket::receive_packet(channel, 1, false) {
+            Ok(Some(_)) if launch.init => reaper::run(&program, channel, title),
             Ok(Some(_)) => Err(program.exec()),
             // The monitor gave up or is gone: nothing has run.
             _ => process::exit_now(128),

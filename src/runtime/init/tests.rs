@@ -198,6 +198,7 @@ fn launch(dir: &Path) -> Launch {
         shm_size: 1 << 20,
         cgroup_dirs: Vec::new(),
         cgroup_v2: false,
+        init: false,
         log: LogConfig::default(),
         io_dir: dir.to_owned(),
         run_dir: dir.to_owned(),

@@ -56,6 +56,7 @@ fn launch(dir: &Path) -> Launch {
         shm_size: 0,
         cgroup_dirs: Vec::new(),
         cgroup_v2: false,
+        init: false,
         log: LogConfig::default(),
         io_dir: dir.to_owned(),
         run_dir: dir.to_owned(),

@@ -48,3 +48,20 @@ fields! {
         pub titles as "Titles": Vec<String>,
     }
 }
+
+fields! {
+    /// Answer of `prune`.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct PruneResponse {
+        pub containers_deleted as "ContainersDeleted": Option<Vec<String>>,
+        pub space_reclaimed as "SpaceReclaimed": i64,
+    }
+}
+
+fields! {
+    /// Answer of `update`.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct UpdateResponse {
+        pub warnings as "Warnings": Vec<String>,
+    }
+}
