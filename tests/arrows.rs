@@ -267,7 +267,7 @@ fn every_spelling_of_a_path_is_seen() {
             .into_iter()
             .map(|(line, path)| format!("{line} {}", path.join("::")))
             .collect();
-        found.sort();
+        found.sort_unstable();
         assert_eq!(found, expected, "in {code}");
     }
     check("use crate::engine::start::X;", &["api"], &["1 engine::start"]);

@@ -12,6 +12,7 @@ pub mod id;
 pub mod lock;
 pub mod log;
 pub mod moment;
+pub mod order;
 pub mod step;
 pub mod time;
 pub mod tree;

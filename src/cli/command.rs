@@ -508,7 +508,7 @@ mod tests {
                 names.extend(others.map(|old| format!("--{old}")));
             }
             let all = names.len();
-            names.sort();
+            names.sort_unstable();
             names.dedup();
             assert_eq!(names.len(), all, "{}", command.title());
         }

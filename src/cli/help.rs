@@ -3,6 +3,7 @@
 use super::command::{self, COMMANDS, Command, PROGRAM};
 use super::flags::{Flag, Takes};
 
+use crate::base::order;
 /// The help of the program.
 pub(crate) fn program() -> String {
     let mut out =
@@ -64,7 +65,7 @@ pub(crate) fn command(command: &Command, typed: &str) -> String {
 /// The flags that are shown, sorted by name, a line each.
 pub(crate) fn options(flags: impl Iterator<Item = &'static Flag>) -> String {
     let mut flags: Vec<&Flag> = flags.filter(|flag| !flag.help.is_empty()).collect();
-    flags.sort_by_key(|flag| flag.long);
+    order::sort_by(&mut flags, |a, b| a.long.cmp(b.long));
     let left: Vec<String> = flags.iter().map(|flag| left(flag)).collect();
     let width = left.iter().map(String::len).max().unwrap_or(0);
     let lines =

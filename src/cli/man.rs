@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::command::{COMMANDS, Command, PROGRAM};
 use super::flags::{Flag, Takes};
+use crate::base::order;
 
 const BEGIN: &str = ".\\\" Made from the table of flags: UPDATE_MAN=1 cargo test man_pages\n";
 const END: &str = ".\\\" End of the table.\n";
@@ -18,7 +19,7 @@ fn roff(text: &str) -> String {
 /// The section of `command`'s options, or nothing when it has none.
 fn section(command: &Command) -> String {
     let mut flags: Vec<&Flag> = command.all_flags().collect();
-    flags.sort_by_key(|flag| flag.long);
+    order::sort_by(&mut flags, |a, b| a.long.cmp(b.long));
     let mut out = String::from(BEGIN);
     let shown = flags.iter().filter(|flag| !flag.help.is_empty());
     for (at, flag) in shown.enumerate() {

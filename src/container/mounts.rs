@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::base::order;
 use crate::base::{Error, Result};
 use crate::model::{HostConfig, MountKind, MountPoint};
 
@@ -63,7 +64,7 @@ pub fn resolve(host: &HostConfig) -> Result<Vec<MountPoint>> {
             return bad(format!("Duplicate mount point: {}", mount.destination));
         }
     }
-    mounts.sort_by(|a, b| a.destination.cmp(&b.destination));
+    order::sort_by(&mut mounts, |a, b| a.destination.cmp(&b.destination));
     Ok(mounts)
 }
 

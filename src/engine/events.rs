@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::create::event_attributes;
 use super::{Engine, Event, EventQuery, Filters, Patience, filter};
+use crate::base::order::Ordered;
 use crate::base::{Context, Error, Kind, Lock, Result, Timestamp};
 use crate::container::Record;
 use crate::sys::poll::EventFd;
@@ -188,7 +189,7 @@ impl Engine {
             kind: "image",
             action: action.to_owned(),
             id: id.to_owned(),
-            attributes: [("name".to_owned(), name.to_owned())].into(),
+            attributes: std::iter::once(("name".to_owned(), name.to_owned())).into_map(),
             time: Timestamp::ZERO,
         });
     }

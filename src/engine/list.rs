@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::slot::Slot;
 use super::{Engine, Filters, ListQuery, Snapshot, filter};
+use crate::base::order;
 use crate::base::{Digest, Error, Id, Result};
 use crate::container::State;
 use crate::image::Plan;
@@ -66,7 +67,7 @@ impl Engine {
                 matches!(snapshot.state, State::Running { .. } | State::Restarting { .. })
             });
         }
-        found.sort_by(|a, b| {
+        order::sort_by(&mut found, |a, b| {
             (b.record.created, &b.record.id).cmp(&(a.record.created, &a.record.id))
         });
         if query.limit > 0 {

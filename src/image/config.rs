@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{History, Image, Layer};
 use crate::base::fields::string_or_list;
+use crate::base::order::Ordered;
 use crate::base::{Context, Digest, Error, Result, Timestamp, fields};
 use crate::model::config::{Healthcheck, RunConfig};
 
@@ -250,7 +251,7 @@ impl From<HistoryEntry> for History {
 
 impl From<&RunConfig> for Run {
     fn from(config: &RunConfig) -> Run {
-        let keys = |keys: &BTreeSet<String>| keys.iter().map(|key| (key.clone(), Empty)).collect();
+        let keys = |keys: &BTreeSet<String>| keys.iter().map(|key| (key.clone(), Empty)).into_map();
         let ports = config.exposed_ports.iter().map(|port| (port.to_string(), Empty));
         Run {
             hostname: config.hostname.clone(),
@@ -259,7 +260,7 @@ impl From<&RunConfig> for Run {
             attach_stdin: config.attach_stdin,
             attach_stdout: config.attach_stdout,
             attach_stderr: config.attach_stderr,
-            exposed_ports: ports.collect(),
+            exposed_ports: ports.into_map(),
             tty: config.tty,
             open_stdin: config.open_stdin,
             stdin_once: config.stdin_once,
@@ -296,10 +297,10 @@ impl From<Run> for RunConfig {
             cmd: run.cmd,
             entrypoint: run.entrypoint,
             image: run.image,
-            volumes: run.volumes.into_keys().collect(),
+            volumes: run.volumes.into_keys().into_set(),
             working_dir: run.working_dir,
             // A port that does not parse is documentation for people; it publishes nothing.
-            exposed_ports: run.exposed_ports.keys().filter_map(|port| port.parse().ok()).collect(),
+            exposed_ports: run.exposed_ports.keys().filter_map(|port| port.parse().ok()).into_set(),
             labels: run.labels,
             stop_signal: run.stop_signal,
             stop_timeout: run.stop_timeout,

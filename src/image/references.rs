@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::order::Ordered;
 use crate::base::{Context, Digest, Result, Timestamp, atomic_file};
 
 const FILE: &str = "references.json";
@@ -73,8 +74,11 @@ impl References {
     /// Writes the file below `dir`, durably.
     pub(super) fn write(&self, dir: &Path) -> Result<()> {
         let parents = self.parents.iter().map(|(child, parent)| (child.to_string(), *parent));
-        let disk =
-            Disk { version: VERSION, references: self.by_name.clone(), parents: parents.collect() };
+        let disk = Disk {
+            version: VERSION,
+            references: self.by_name.clone(),
+            parents: parents.into_map(),
+        };
         let bytes = serde_json::to_vec(&disk).map_err(io::Error::from)?;
         let path = dir.join(FILE);
         atomic_file::write(&path, &bytes, 0o600).context(|| format!("write {}", path.display()))

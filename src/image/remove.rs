@@ -3,13 +3,14 @@
 //! What is to go is decided first, in memory; then it goes: configs, names, layers. A full disk
 //! does not stop it: when there is no room to write the names, room is made first.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::layers::Discarded;
 use super::references::References;
 use super::store::{Index, Meaning, Store, no_such};
 use super::{Image, Removed};
+use crate::base::order::Ordered;
 use crate::base::{Context, Digest, Error, Id, Kind, Result, atomic_file, step};
 
 /// Who keeps an image: the short id of a container, and whether it runs.
@@ -327,7 +328,7 @@ fn repository(name: &str) -> &str {
 /// Whether names are one tag at most, with digests of its repository alone: what an id may take
 /// along.
 fn is_single(names: &[String]) -> bool {
-    let repositories: BTreeSet<&str> = names.iter().map(|name| repository(name)).collect();
+    let repositories = names.iter().map(|name| repository(name)).into_set();
     let tags = names.iter().filter(|name| !name.contains('@')).count();
     names.len() <= 1 || (repositories.len() == 1 && tags <= 1)
 }

@@ -16,6 +16,7 @@ use super::layers::{self, Info, Layers};
 use super::references::{self, References};
 use super::rootfs::{self, Overlay};
 use super::{Driver, Image, Plan, copy};
+use crate::base::order;
 use crate::base::{Context, Digest, Error, Id, Kind, Lock, Result, atomic_file, guard, step};
 use crate::model::Reference;
 
@@ -225,7 +226,7 @@ impl Store {
     /// All images, newest first.
     pub fn list(&self) -> Vec<Arc<Image>> {
         let mut images: Vec<_> = self.index.lock().images.values().cloned().collect();
-        images.sort_by(|a, b| (b.created, a.id).cmp(&(a.created, b.id)));
+        order::sort_by(&mut images, |a, b| (b.created, a.id).cmp(&(a.created, b.id)));
         images
     }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::json;
+use crate::base::order::Ordered;
 use crate::base::{Error, Result};
 
 /// Reads `{"key":["value"]}` or `{"key":{"value":true}}`; an empty text has no filter.
@@ -18,15 +19,13 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, Vec<String>>> {
     }
     let read = json::from_request::<BTreeMap<String, Values>>(text.as_bytes());
     let filters = read.map_err(|_| Error::bad_parameter(format!("invalid filter: {text}")))?;
-    Ok(filters.into_iter().map(|(key, Values(values))| (key, values)).collect())
+    Ok(filters.into_iter().map(|(key, Values(values))| (key, values)).into_map())
 }
 
 /// Writes filters in today's encoding.
 pub fn encode(filters: &BTreeMap<String, Vec<String>>) -> String {
-    let sets: BTreeMap<&str, BTreeMap<&str, bool>> = filters
-        .iter()
-        .map(|(key, values)| (&**key, values.iter().map(|value| (&**value, true)).collect()))
-        .collect();
+    let set = |values: &[String]| values.iter().map(|value| (value.clone(), true)).into_map();
+    let sets = filters.iter().map(|(key, values)| (key, set(values))).into_map();
     serde_json::to_string(&sets).expect("a map of strings is always JSON")
 }
 

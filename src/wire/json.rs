@@ -13,6 +13,7 @@ use serde::de::{
     Visitor,
 };
 
+use crate::base::order::Ordered;
 use crate::base::{Error, Result};
 
 /// Most values (lists, objects and what is in them) of a request: 4 MiB of memory at worst.
@@ -223,7 +224,7 @@ impl<'de> MapAccess<'de> for Fields {
 
 /// The entries of a map, the last of each key; null values stay, as zero values.
 fn last_of_each(map: Vec<(String, Tree)>) -> std::collections::BTreeMap<String, Tree> {
-    map.into_iter().collect()
+    map.into_iter().into_map()
 }
 
 macro_rules! whole_numbers {

@@ -66,7 +66,7 @@ fn listing(dir: &Path, except: &Path) -> Vec<PathBuf> {
         }
         found.push(path);
     }
-    found.sort();
+    found.sort_unstable();
     found
 }
 

@@ -319,6 +319,6 @@ fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
             found.push(path);
         }
     }
-    found.sort();
+    found.sort_unstable();
     found
 }

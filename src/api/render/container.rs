@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::super::Options;
 use super::count;
+use crate::base::order::Ordered;
 use crate::base::{Digest, Id, Timestamp, units};
 use crate::container::{Record, State};
 use crate::engine::{Snapshot, UNKNOWN_CODE};
@@ -103,7 +104,9 @@ pub(in crate::api) fn inspect(
         exec_ids: (!execs.is_empty()).then(|| execs.iter().map(Id::to_string).collect()),
         host_config: wire::HostConfig::from_model(&record.host),
         graph_driver: GraphDriver {
-            data: Some([("UpperDir".to_owned(), text(&own.join("diff")))].into()),
+            data: Some(
+                std::iter::once(("UpperDir".to_owned(), text(&own.join("diff")))).into_map(),
+            ),
             name: driver.to_owned(),
         },
         size_rw: None,

@@ -2,6 +2,7 @@
 
 use super::count;
 use crate::base::Timestamp;
+use crate::base::order::Ordered;
 use crate::engine::Info;
 use crate::wire::system as wire;
 
@@ -148,7 +149,8 @@ pub(in crate::api) fn info(info: Info) -> wire::Info {
         labels,
         experimental_build: false,
         server_version: VERSION.into(),
-        runtimes: [("skiff".to_owned(), wire::Runtime { path: "skiff".into() })].into(),
+        runtimes: std::iter::once(("skiff".to_owned(), wire::Runtime { path: "skiff".into() }))
+            .into_map(),
         default_runtime: "skiff".into(),
         swarm: wire::Swarm { local_node_state: "inactive".into(), ..wire::Swarm::default() },
         live_restore_enabled: true,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::order::Ordered;
 use crate::cli::args::Args;
 use crate::cli::client::Target;
 use crate::cli::fail::{Failure, Outcome, for_each};
@@ -169,7 +170,7 @@ fn split(text: &str, at: char) -> (String, String) {
 }
 
 fn pairs(list: &[String]) -> BTreeMap<String, String> {
-    list.iter().map(|pair| split(pair, '=')).collect()
+    list.iter().map(|pair| split(pair, '=')).into_map()
 }
 
 /// Files first, then `-e`; a name alone takes the value that it has here, if it has one.
@@ -232,7 +233,7 @@ fn binds(args: &Args) -> Vec<String> {
 
 fn anonymous_volumes(args: &Args) -> BTreeMap<String, crate::wire::container::config::Empty> {
     let volumes = args.all("volume").into_iter().filter(|volume| !volume.contains(':'));
-    volumes.map(|volume| (volume, crate::wire::container::config::Empty {})).collect()
+    volumes.map(|volume| (volume, crate::wire::container::config::Empty {})).into_map()
 }
 
 /// `--network`, or the switch of 0.6.4.

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::base::Timestamp;
+use crate::base::order;
 use crate::base::units::human_size;
 use crate::cli::args::Args;
 use crate::cli::client::{Target, filters};
@@ -192,7 +193,7 @@ fn ports(list: &Value) -> String {
             (number("PrivatePort"), text("IP"), number("PublicPort"), text("Type"))
         })
         .collect();
-    ports.sort();
+    order::sort_by(&mut ports, Ord::cmp);
     let (mut runs, mut done, mut others): (Vec<Run>, Vec<String>, Vec<String>) = Default::default();
     for (port, ip, public, protocol) in ports {
         if !ip.is_empty() && public != port {

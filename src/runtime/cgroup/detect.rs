@@ -1,10 +1,10 @@
 //! What this host's kernel offers, and where it is mounted.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Layout, Support, v1};
+use crate::base::order::Ordered;
 
 /// v1 controllers that containers are put under, if they are there.
 const CONTROLLERS: [&str; 8] =
@@ -36,7 +36,7 @@ fn layout(mountinfo: &str) -> Layout {
         match kind {
             "cgroup2" if unified.is_none() && !readonly => unified = Some(root),
             "cgroup" if !readonly => {
-                let named: BTreeSet<&str> = options.unwrap_or_default().split(',').collect();
+                let named = options.unwrap_or_default().split(',').into_set();
                 let controllers: Vec<&'static str> =
                     CONTROLLERS.into_iter().filter(|name| named.contains(name)).collect();
                 let known = |name| hierarchies.iter().any(|h| h.controllers.contains(name));

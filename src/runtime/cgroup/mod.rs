@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 pub use hurry::Hurry;
 
+use crate::base::order::Ordered;
 use crate::base::{Context, Error, Id, Lock, Result};
 use crate::model::HostConfig;
 use crate::sys;
@@ -228,7 +229,7 @@ impl Cgroups {
     /// The processes of container `id`, as the host sees them, in ascending order.
     pub fn pids(&self, id: &Id) -> Vec<i32> {
         let groups = self.groups_of(id);
-        let pids: BTreeSet<i32> = groups.iter().flat_map(|dir| files::pids_in_tree(dir)).collect();
+        let pids = groups.iter().flat_map(|dir| files::pids_in_tree(dir)).into_set();
         pids.into_iter().collect()
     }
 

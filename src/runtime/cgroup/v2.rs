@@ -1,12 +1,12 @@
 //! Limits in cgroup v2: one group in one tree.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::v1::{quota, set, total};
 use super::{Support, devices, files, make_dirs};
+use crate::base::order::Ordered;
 use crate::base::{Context, Result};
 use crate::model::HostConfig;
 
@@ -130,7 +130,7 @@ fn enable_controllers(
     for part in group.components() {
         let path = dir.join("cgroup.subtree_control");
         let enabled = fs::read_to_string(&path).context(|| format!("read {}", path.display()))?;
-        let enabled: BTreeSet<&str> = enabled.split_whitespace().collect();
+        let enabled = enabled.split_whitespace().into_set();
         let missing: Vec<String> = wanted
             .iter()
             .filter(|(name, needed)| *needed && !enabled.contains(name))

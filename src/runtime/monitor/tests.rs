@@ -209,7 +209,7 @@ fn output_is_logged_and_the_exit_recorded() {
     assert!(exit.error.is_none() && exit.finished_at >= exit.started_at);
     let sorted = |text: String| {
         let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
-        lines.sort();
+        lines.sort_unstable();
         lines
     };
     assert_eq!(sorted(log), ["end", "err", "out"]);

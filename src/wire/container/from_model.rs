@@ -7,6 +7,7 @@ use super::config::Empty;
 use super::host::{DeviceMapping, LogConfig, RestartPolicy, Ulimit};
 use super::network::{EndpointIpamConfig, PortBinding};
 use super::{Config, EndpointSettings, HealthConfig, HostConfig, mounts};
+use crate::base::order::Ordered;
 use crate::model;
 use crate::model::{LogDriver, NetworkMode};
 
@@ -55,8 +56,7 @@ impl Config {
             shell,
             on_build,
         } = config;
-        let volumes: BTreeMap<String, Empty> =
-            volumes.iter().map(|path| (path.clone(), Empty {})).collect();
+        let volumes = volumes.iter().map(|path| (path.clone(), Empty {})).into_map();
         Config {
             hostname: hostname.clone(),
             domainname: domainname.clone(),
@@ -64,7 +64,7 @@ impl Config {
             attach_stdin: *attach_stdin,
             attach_stdout: *attach_stdout,
             attach_stderr: *attach_stderr,
-            exposed_ports: exposed_ports.iter().map(|port| (port.to_string(), Empty {})).collect(),
+            exposed_ports: exposed_ports.iter().map(|port| (port.to_string(), Empty {})).into_map(),
             tty: *tty,
             open_stdin: *open_stdin,
             stdin_once: *stdin_once,
@@ -168,7 +168,7 @@ impl HostConfig {
             port_bindings: port_bindings
                 .iter()
                 .map(|(port, list)| (port.to_string(), Some(bindings(list))))
-                .collect(),
+                .into_map(),
             restart_policy: RestartPolicy::from_model(*restart),
             auto_remove: *auto_remove,
             volumes_from: some(volumes_from),

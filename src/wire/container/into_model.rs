@@ -1,12 +1,13 @@
 //! From what `create` was sent to the model. A known field that asks for what is not served is
 //! refused by its name; its default value is accepted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::config::Empty;
 use super::host::{DeviceMapping, LogConfig, RestartPolicy, Ulimit};
 use super::network::{EndpointIpamConfig, PortBinding};
 use super::{Config, EndpointSettings, HealthConfig, HostConfig, NetworkingConfig, mounts};
+use crate::base::order::Ordered;
 use crate::base::{Error, Result, units};
 use crate::model;
 use crate::model::{LogDriver, NetworkMode, PortProto};
@@ -26,11 +27,13 @@ fn unsigned(field: &str, number: i64) -> Result<u64> {
 }
 
 fn ports<V>(field: &str, map: BTreeMap<String, V>) -> Result<BTreeMap<PortProto, V>> {
-    let parse = |(port, value): (String, V)| match port.parse::<PortProto>() {
-        Ok(port) => Ok((port, value)),
-        Err(why) => Err(Error::bad_parameter(format!("invalid {field} {port:?}: {why}"))),
-    };
-    map.into_iter().map(parse).collect()
+    let mut ports = BTreeMap::new();
+    for (port, value) in map {
+        let parsed = port.parse::<PortProto>();
+        let why = |why| Error::bad_parameter(format!("invalid {field} {port:?}: {why}"));
+        ports.insert(parsed.map_err(why)?, value);
+    }
+    Ok(ports)
 }
 
 impl Config {
@@ -80,11 +83,9 @@ impl Config {
             cmd,
             entrypoint,
             image,
-            volumes: volumes.unwrap_or_default().into_keys().collect(),
+            volumes: volumes.unwrap_or_default().into_keys().into_set(),
             working_dir,
-            exposed_ports: ports::<Empty>("ExposedPorts", exposed_ports)?
-                .into_keys()
-                .collect::<BTreeSet<_>>(),
+            exposed_ports: ports::<Empty>("ExposedPorts", exposed_ports)?.into_keys().into_set(),
             labels,
             stop_signal,
             stop_timeout,
@@ -222,7 +223,7 @@ impl HostConfig {
             port_bindings: ports("PortBindings", port_bindings)?
                 .into_iter()
                 .map(|(port, list)| (port, bindings(list)))
-                .collect(),
+                .into_map(),
             publish_all_ports,
             restart: restart_policy.into_model()?,
             auto_remove,
@@ -419,10 +420,11 @@ impl NetworkingConfig {
     /// `NotImplemented`, naming the field.
     pub fn into_model(self) -> Result<BTreeMap<String, model::Endpoint>> {
         let NetworkingConfig { endpoints_config } = self;
-        let convert = |(name, endpoint): (String, EndpointSettings)| {
-            endpoint.into_model().map(|endpoint| (name, endpoint))
-        };
-        endpoints_config.into_iter().map(convert).collect()
+        let mut endpoints = BTreeMap::new();
+        for (name, endpoint) in endpoints_config {
+            endpoints.insert(name, endpoint.into_model()?);
+        }
+        Ok(endpoints)
     }
 }
 
