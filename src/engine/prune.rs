@@ -82,7 +82,7 @@ impl Engine {
         let mut holders: HashMap<Digest, usize> = HashMap::new();
         for image in &images {
             let mut own: Vec<Digest> = image.layers.iter().map(|layer| layer.diff_id).collect();
-            own.sort();
+            own.sort_unstable();
             own.dedup();
             for layer in own {
                 *holders.entry(layer).or_default() += 1;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::config::Config;
 use super::{full, short};
+use crate::base::order;
 use crate::wire::container as new;
 use crate::wire::container::summary::Port;
 
@@ -51,7 +52,7 @@ impl Ports {
                     format!("{}->{}{udp}", port.public_port, port.private_port)
                 })
                 .collect();
-            texts.sort();
+            texts.sort_unstable();
             texts.dedup();
             return Ports::Text(texts.join(", "));
         }
@@ -62,7 +63,9 @@ impl Ports {
                 protocol: port.protocol.clone(),
             })
             .collect();
-        list.sort_by(|a, b| (&a.protocol, a.private_port).cmp(&(&b.protocol, b.private_port)));
+        order::sort_by(&mut list, |a, b| {
+            (&a.protocol, a.private_port).cmp(&(&b.protocol, b.private_port))
+        });
         list.dedup();
         Ports::List(Some(list).filter(|list| !list.is_empty()))
     }

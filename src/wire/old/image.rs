@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::config::Config;
 use super::{full, short, split_name};
+use crate::base::order;
 use crate::wire::image as new;
 
 /// An image in a list: one line for each tag.
@@ -44,7 +45,7 @@ pub fn list(images: &[new::Summary], all: bool, filter: &str) -> Vec<Summary> {
             lines.push(line("", ""));
         }
     }
-    lines.sort_by(|a, b| (b.created, &a.tag).cmp(&(a.created, &b.tag)));
+    order::sort_by(&mut lines, |a, b| (b.created, &a.tag).cmp(&(a.created, &b.tag)));
     lines
 }
 
