@@ -68,6 +68,7 @@ pub(super) fn start(call: &mut Call<'_, '_>) -> Result<()> {
         logs: false,
         stream: true,
         framed: !tty,
+        once: false,
     };
     let content_type = streams::content_type(call, tty);
     let (socket, early) = call.exchange.hijack(content_type)?;

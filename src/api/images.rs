@@ -1,7 +1,7 @@
 //! Calls about images.
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, Write};
+use std::io::{self, Cursor, Read as _, Write};
 
 use super::call::{Call, json};
 use super::changes;
@@ -11,6 +11,7 @@ use crate::http::fetch;
 use crate::image::{Image, ImportSpec, Removed};
 use crate::model::{Reference, RunConfig};
 use crate::wire::image as wire;
+use crate::wire::old::{self, progress};
 use crate::wire::stream::{Message, ProgressDetail};
 
 /// A progress message is sent each time so many bytes have come.
@@ -89,85 +90,188 @@ pub(super) fn create(call: &mut Call<'_, '_>) -> Result<()> {
             call.text("fromImage")
         )));
     }
-    let source = call.text("fromSrc").to_owned();
+    let source = match call.text("fromSrc") {
+        "" => return Err(Error::bad_parameter("neither fromSrc nor fromImage is given")),
+        "-" => Source::Body(Vec::new()),
+        url if url.contains("://") => Source::Url(url.to_owned()),
+        url => Source::Url(format!("http://{url}")),
+    };
     let platform = call.text("platform");
     let mut config = RunConfig::default();
     for change in call.exchange.head.query.all("changes").filter(|text| !text.is_empty()) {
         changes::apply(change, &mut config)?;
     }
-    let spec = ImportSpec {
+    let mut message = call.text("message").to_owned();
+    if let (true, Source::Url(url)) = (message.is_empty(), &source) {
+        message = format!("Imported from {url}");
+    }
+    let spec = &ImportSpec {
         reference: reference(call.text("repo"), call.text("tag"))?,
-        message: call.text("message").to_owned(),
+        message,
         config,
         platform: (!platform.is_empty()).then(|| platform.to_owned()),
     };
-    match &*source {
-        "" => Err(Error::bad_parameter("neither fromSrc nor fromImage is given")),
-        "-" => import_body(call, &spec),
-        url if url.contains("://") => import_url(call, url, spec),
-        url => import_url(call, &format!("http://{url}"), spec),
+    import(call, source, spec, Voice::Today)
+}
+
+/// Where an import comes from.
+pub(super) enum Source {
+    /// The request's body, of which this has been read already.
+    Body(Vec<u8>),
+    Url(String),
+}
+
+/// In which version's words its progress is told.
+#[derive(Clone, Copy)]
+pub(super) enum Voice {
+    Today,
+    Old(progress::Voice),
+}
+
+/// Imports and tells the client how it goes on.
+pub(super) fn import(
+    call: &mut Call<'_, '_>,
+    source: Source,
+    spec: &ImportSpec,
+    voice: Voice,
+) -> Result<()> {
+    match source {
+        Source::Body(first) => import_body(call, first, spec, voice),
+        Source::Url(url) => import_url(call, &url, spec, voice),
     }
 }
 
 /// Imports the request's body. Nothing is answered until it is done, so that a failure has its
 /// status.
-fn import_body(call: &mut Call<'_, '_>, spec: &ImportSpec) -> Result<()> {
+fn import_body(
+    call: &mut Call<'_, '_>,
+    first: Vec<u8>,
+    spec: &ImportSpec,
+    voice: Voice,
+) -> Result<()> {
     let engine = call.engine();
-    let image = engine.import(&mut call.exchange.body(), spec, &|_| {})?;
-    let mut stream = call.exchange.stream(200, "application/json")?;
-    Ok(stream.write_all(&done(&image))?)
+    let image = {
+        let mut body = Cursor::new(first).chain(call.exchange.body());
+        engine.import(&mut body, spec, &|_| {})?
+    };
+    let mut stream = call.exchange.stream(200, voice.content_type())?;
+    Ok(stream.write_all(&voice.done(&image))?)
 }
 
-fn import_url(call: &mut Call<'_, '_>, url: &str, mut spec: ImportSpec) -> Result<()> {
-    // Whatever goes wrong there, it is the URL that was asked for.
-    let mut fetched = fetch::get(url).map_err(|error| error.with_kind(Kind::BadParameter))?;
-    if spec.message.is_empty() {
-        spec.message = format!("Imported from {url}");
-    }
-    let engine = call.engine();
-    let mut stream = call.exchange.stream(200, "application/json")?;
-    stream.write_all(&json(&Message::status("", format!("Downloading from {url}"))))?;
-
-    let progress = Progress {
-        out: RefCell::new(&mut stream),
-        total: fetched.length.unwrap_or_default(),
-        shown: Cell::new(0),
-        broken: Cell::new(false),
+fn import_url(call: &mut Call<'_, '_>, url: &str, spec: &ImportSpec, voice: Voice) -> Result<()> {
+    let fetched = match voice {
+        // Whatever goes wrong there, it is the URL that was asked for.
+        Voice::Today => Some(fetch::get(url).map_err(|error| error.with_kind(Kind::BadParameter))?),
+        // These tell of the download before it begins.
+        Voice::Old(_) => None,
     };
-    let mut body = Watched { body: &mut *fetched.body, progress: &progress };
-    let outcome = engine.import(&mut body, &spec, &|arrived| progress.show(arrived));
+    let engine = call.engine();
+    let mut stream = call.exchange.stream(200, voice.content_type())?;
+    stream.write_all(&voice.status(&format!("Downloading from {url}")))?;
+
+    let fetched = fetched.map_or_else(|| fetch::get(url), Ok);
+    let outcome = fetched.and_then(|mut fetched| {
+        let total = fetched.length.unwrap_or_default();
+        let progress = Progress {
+            out: RefCell::new(&mut stream),
+            total,
+            voice,
+            shown: Cell::new(0),
+            broken: Cell::new(false),
+        };
+        let mut body = Watched { body: &mut *fetched.body, progress: &progress };
+        let imported = engine.import(&mut body, spec, &|arrived| progress.show(arrived));
+        if imported.is_ok() {
+            progress.finish();
+        }
+        imported
+    });
     let last = match &outcome {
-        Ok(image) => done(image),
+        Ok(image) => voice.done(image),
         // The head is out: the failure goes where clients of a stream look for it.
         Err(error) => {
             super::log(&format!("import of {url}"), error);
-            json(&Message::failure(error.to_string()))
+            voice.failure(error)
         }
     };
     Ok(stream.write_all(&last)?)
 }
 
-fn done(image: &Image) -> Vec<u8> {
-    json(&Message::status("", image.id.to_string()))
+impl Voice {
+    fn content_type(self) -> &'static str {
+        match self {
+            Voice::Old(progress::Voice::Text) => old::TEXT,
+            _ => "application/json",
+        }
+    }
+
+    fn status(self, text: &str) -> Vec<u8> {
+        match self {
+            Voice::Today => json(&Message::status("", text)),
+            Voice::Old(voice) => voice.status(text),
+        }
+    }
+
+    fn done(self, image: &Image) -> Vec<u8> {
+        match self {
+            Voice::Today => self.status(&image.id.to_string()),
+            Voice::Old(_) => self.status(old::short(&image.id.hex())),
+        }
+    }
+
+    fn failure(self, error: &Error) -> Vec<u8> {
+        match self {
+            Voice::Today => json(&Message::failure(error.to_string())),
+            Voice::Old(voice) => voice.failure(&error.to_string()),
+        }
+    }
+
+    fn progress(self, current: u64, total: u64) -> Vec<u8> {
+        match self {
+            Voice::Today => {
+                let progress_detail = Some(ProgressDetail { current, total });
+                json(&Message { progress_detail, ..Message::status("", "Importing") })
+            }
+            Voice::Old(voice) => voice.progress("Importing", current, total),
+        }
+    }
+
+    /// After how many bytes the client is told again.
+    fn step(self, total: u64) -> u64 {
+        match self {
+            Voice::Today => PROGRESS_STEP,
+            Voice::Old(_) => progress::step(total),
+        }
+    }
 }
 
 /// Tells the client of bytes as they arrive.
 struct Progress<'a, W: Write> {
     out: RefCell<&'a mut W>,
     total: u64,
+    voice: Voice,
     shown: Cell<u64>,
     broken: Cell<bool>,
 }
 
 impl<W: Write> Progress<'_, W> {
     fn show(&self, arrived: u64) {
-        if arrived < self.shown.get() + PROGRESS_STEP && arrived != self.total {
+        if arrived < self.shown.get() + self.voice.step(self.total) && arrived != self.total {
             return;
         }
         self.shown.set(arrived);
-        let detail = ProgressDetail { current: arrived, total: self.total };
-        let message = Message { progress_detail: Some(detail), ..Message::status("", "Importing") };
-        if self.out.borrow_mut().write_all(&json(&message)).is_err() {
+        self.write(&self.voice.progress(arrived, self.total));
+    }
+
+    /// Old versions end the line of a terminal by an empty message.
+    fn finish(&self) {
+        if let Voice::Old(voice) = self.voice {
+            self.write(&voice.status(""));
+        }
+    }
+
+    fn write(&self, message: &[u8]) {
+        if self.out.borrow_mut().write_all(message).is_err() {
             self.broken.set(true);
         }
     }
@@ -210,6 +314,7 @@ mod tests {
         let progress = Progress {
             out: RefCell::new(&mut out),
             total: PROGRESS_STEP + 10,
+            voice: Voice::Today,
             shown: Cell::new(0),
             broken: Cell::new(false),
         };

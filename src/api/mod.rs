@@ -11,6 +11,7 @@ mod containers;
 mod exec;
 mod guard;
 mod images;
+mod old;
 mod render;
 mod router;
 mod status;
@@ -27,7 +28,7 @@ use router::Found;
 use crate::base::{Error, Kind, Result};
 use crate::engine::Engine;
 use crate::http::{Exchange, Handler, Reply};
-use crate::wire::{Version, system as wire_system};
+use crate::wire::{Version, old as wire_old, system as wire_system};
 
 /// What the handler is told by the daemon.
 #[derive(Debug, Clone, Default)]
@@ -57,32 +58,94 @@ impl Api {
         Api { engine, options, driver }
     }
 
-    fn dispatch(&self, exchange: &mut Exchange<'_>) -> Result<()> {
+    /// Answers, or leaves that to the caller with an error and, for versions 1.0 to 1.6, how
+    /// they tell it.
+    fn dispatch(
+        &self,
+        exchange: &mut Exchange<'_>,
+        of_old: &mut Option<wire_old::Route>,
+    ) -> Result<()> {
+        let whole = crate::http::head::percent_decode(&exchange.head.path)
+            .ok_or_else(|| Error::bad_parameter("invalid URL escape in the path"))?;
+        let (version, path) = router::split_version(&whole);
+        let version = version.map_or(Ok(Version::NEWEST), Version::of_path);
+        if version.as_ref().is_ok_and(|version| version.old().is_some()) {
+            *of_old = Some(wire_old::Route::Other);
+            exchange.extra = self.old_headers();
+        }
         guard::check_origin(exchange, &self.options)?;
         if exchange.head.method == "OPTIONS" {
             return Ok(exchange.reply(Reply { status: 200, ..Reply::default() })?);
         }
-        let path = crate::http::head::percent_decode(&exchange.head.path)
-            .ok_or_else(|| Error::bad_parameter("invalid URL escape in the path"))?;
-        let (version, path) = router::split_version(&path);
-        let version = version.map_or(Ok(Version::NEWEST), Version::of_path)?;
-        match router::find(&exchange.head.method, path) {
+        let version = version?;
+        if let Some(clean) = wire_old::cleaned(&whole).filter(|_| of_old.is_some()) {
+            exchange.extra.clear();
+            return Ok(exchange.reply(old::redirect(clean))?);
+        }
+        match router::find(&exchange.head.method, path, of_old.is_some()) {
             Found::Served(route, name) => {
+                if let Some(failures) = of_old {
+                    *failures = route.failures;
+                }
                 guard::check_body(exchange, route.body)?;
+                if route.body == guard::Body::Form {
+                    old::take_form(exchange)?;
+                }
                 (route.serve)(&mut Call { api: self, exchange, name, version })
             }
-            Found::Refused(error) => Err(error),
+            Found::Refused(error) => {
+                if of_old.is_some() {
+                    exchange.extra.clear(); // no route, no headers of routes
+                }
+                Err(error)
+            }
         }
     }
 
+    /// Headers of every answer to a version of today.
+    fn headers(&self) -> Vec<(String, String)> {
+        let mut all = vec![
+            header(wire_system::API_VERSION_HEADER, wire_system::API_VERSION),
+            header("Docker-Experimental", "false"),
+            header("Ostype", "linux"),
+        ];
+        if self.options.cors {
+            all.extend([
+                header("Access-Control-Allow-Origin", "*"),
+                header(
+                    "Access-Control-Allow-Headers",
+                    "Origin, X-Requested-With, Content-Type, Accept, X-Registry-Auth",
+                ),
+                header("Access-Control-Allow-Methods", "HEAD, GET, POST, DELETE, PUT, OPTIONS"),
+            ]);
+        }
+        all
+    }
+
+    fn old_headers(&self) -> Vec<(String, String)> {
+        let cors = if self.options.cors { wire_old::CORS } else { &[] };
+        cors.iter().map(|(name, value)| header(name, value)).collect()
+    }
+
     /// Answers with `error`, unless an answer has been begun: then the connection ends.
-    fn fail(exchange: &mut Exchange<'_>, error: &Error) -> io::Result<()> {
+    fn fail(
+        exchange: &mut Exchange<'_>,
+        error: &Error,
+        of_old: Option<wire_old::Route>,
+    ) -> io::Result<()> {
         log(&format!("{} {}", exchange.head.method, exchange.head.path), error);
         if error.kind() == Kind::ClientGone || exchange.answered() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        exchange.reply(status::reply(error))
+        exchange.reply(match of_old {
+            Some(route) => old::failure(error, route),
+            None => status::reply(error),
+        })
     }
+}
+
+fn header(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
 }
 
 /// Logs how `what` failed: loudly when it is our fault, else for those who look for it.
@@ -96,25 +159,11 @@ fn log(what: &str, error: &Error) {
 
 impl Handler for Api {
     fn handle(&self, exchange: &mut Exchange<'_>) -> io::Result<()> {
-        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        exchange.extra = vec![
-            header(wire_system::API_VERSION_HEADER, wire_system::API_VERSION),
-            header("Docker-Experimental", "false"),
-            header("Ostype", "linux"),
-        ];
-        if self.options.cors {
-            exchange.extra.extend([
-                header("Access-Control-Allow-Origin", "*"),
-                header(
-                    "Access-Control-Allow-Headers",
-                    "Origin, X-Requested-With, Content-Type, Accept, X-Registry-Auth",
-                ),
-                header("Access-Control-Allow-Methods", "HEAD, GET, POST, DELETE, PUT, OPTIONS"),
-            ]);
-        }
-        match self.dispatch(exchange) {
+        exchange.extra = self.headers();
+        let mut of_old = None;
+        match self.dispatch(exchange, &mut of_old) {
             Ok(()) => Ok(()),
-            Err(error) => Api::fail(exchange, &error),
+            Err(error) => Api::fail(exchange, &error, of_old),
         }
     }
 }

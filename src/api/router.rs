@@ -2,8 +2,9 @@
 
 use super::call::Call;
 use super::guard::Body;
-use super::{attach, containers, exec, images, streams, system};
+use super::{attach, containers, exec, images, old, streams, system};
 use crate::base::{Error, Kind, Result};
+use crate::wire::old::Route as Failures;
 
 /// A route that is served.
 pub(super) struct Route {
@@ -12,26 +13,49 @@ pub(super) struct Route {
     pattern: &'static str,
     pub(super) body: Body,
     pub(super) serve: fn(&mut Call<'_, '_>) -> Result<()>,
+    /// How versions 1.0 to 1.6 tell its failures.
+    pub(super) failures: Failures,
 }
 
-const fn get(pattern: &'static str, serve: fn(&mut Call<'_, '_>) -> Result<()>) -> Route {
-    Route { method: "GET", pattern, body: Body::Json, serve }
+const fn route(
+    method: &'static str,
+    pattern: &'static str,
+    serve: fn(&mut Call<'_, '_>) -> Result<()>,
+) -> Route {
+    Route { method, pattern, body: Body::Json, serve, failures: Failures::Other }
+}
+
+pub(super) const fn get(
+    pattern: &'static str,
+    serve: fn(&mut Call<'_, '_>) -> Result<()>,
+) -> Route {
+    route("GET", pattern, serve)
 }
 
 const fn head(pattern: &'static str, serve: fn(&mut Call<'_, '_>) -> Result<()>) -> Route {
-    Route { method: "HEAD", pattern, body: Body::Json, serve }
+    route("HEAD", pattern, serve)
 }
 
-const fn post(pattern: &'static str, serve: fn(&mut Call<'_, '_>) -> Result<()>) -> Route {
-    Route { method: "POST", pattern, body: Body::Json, serve }
+pub(super) const fn post(
+    pattern: &'static str,
+    serve: fn(&mut Call<'_, '_>) -> Result<()>,
+) -> Route {
+    route("POST", pattern, serve)
 }
 
-const fn delete(pattern: &'static str, serve: fn(&mut Call<'_, '_>) -> Result<()>) -> Route {
-    Route { method: "DELETE", pattern, body: Body::Json, serve }
+pub(super) const fn delete(
+    pattern: &'static str,
+    serve: fn(&mut Call<'_, '_>) -> Result<()>,
+) -> Route {
+    route("DELETE", pattern, serve)
 }
 
-const fn with(body: Body, route: Route) -> Route {
+pub(super) const fn with(body: Body, route: Route) -> Route {
     Route { body, ..route }
+}
+
+pub(super) const fn failing(failures: Failures, route: Route) -> Route {
+    Route { failures, ..route }
 }
 
 /// What is served. Fixed paths stand before patterns that would take them for a name.
@@ -64,6 +88,7 @@ static ROUTES: &[Route] = &[
     post("/exec/{name}/start", exec::start),
     post("/exec/{name}/resize", exec::resize),
     get("/exec/{name}/json", exec::inspect),
+    get("/containers/{name}/attach/ws", attach::websocket),
     delete("/containers/{name}", containers::remove),
     get("/images/json", images::list),
     get("/images/{name}/json", images::inspect),
@@ -77,7 +102,6 @@ static ROUTES: &[Route] = &[
 /// the family's name.
 static UNSERVED: &[(&str, &str, &str)] = &[
     ("GET", "/images/search", "search"),
-    ("GET", "/containers/{name}/attach/ws", "attach by websocket"),
     ("GET", "/containers/{name}/changes", "diff"),
     ("GET", "/containers/{name}/export", "export"),
     ("", "/containers/{name}/archive", "cp"),
@@ -125,20 +149,26 @@ pub(super) fn split_version(path: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// The handler of `method` and `path`, which carries no version.
-pub(super) fn find<'p>(method: &str, path: &'p str) -> Found<'p> {
+/// The handler of `method` and `path`, which carries no version, among those of versions 1.0 to
+/// 1.6 or of today.
+pub(super) fn find<'p>(method: &str, path: &'p str, of_old: bool) -> Found<'p> {
+    let (routes, unserved) = if of_old { (old::ROUTES, old::UNSERVED) } else { (ROUTES, UNSERVED) };
+    let matches = |pattern| matches(pattern, path, of_old);
     // What is not served comes first where a name of a served pattern would take its path.
-    let unserved = UNSERVED
+    let unserved = unserved
         .iter()
-        .find(|(m, pattern, _)| (m.is_empty() || *m == method) && matches(pattern, path).is_some());
+        .find(|(m, pattern, _)| (m.is_empty() || *m == method) && matches(pattern).is_some());
     if let Some((_, _, family)) = unserved {
         // `docker inspect NAME` asks one family after the other and goes on after these words.
         return Found::Refused(Error::not_implemented(format!("{family} is not supported yet")));
     }
-    for route in ROUTES.iter().filter(|route| route.method == method) {
-        if let Some(name) = matches(route.pattern, path) {
+    for route in routes.iter().filter(|route| route.method == method) {
+        if let Some(name) = matches(route.pattern) {
             return Found::Served(route, name);
         }
+    }
+    if of_old {
+        return Found::Refused(Error::new(Kind::NotFound, "404 page not found"));
     }
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     if SWARM.contains(&first) {
@@ -150,12 +180,16 @@ pub(super) fn find<'p>(method: &str, path: &'p str) -> Found<'p> {
     Found::Refused(Error::new(Kind::NotFound, "page not found"))
 }
 
-/// What stands for `{name}` when `path` is of `pattern`; empty for a pattern without.
-fn matches<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
+/// What stands for `{name}` when `path` is of `pattern`; empty for a pattern without. In old
+/// versions it may be any text, even none.
+fn matches<'p>(pattern: &str, path: &'p str, of_old: bool) -> Option<&'p str> {
     let Some((before, after)) = pattern.split_once("{name}") else {
         return (pattern == path).then_some("");
     };
     let name = path.strip_prefix(before)?.strip_suffix(after)?;
+    if of_old {
+        return Some(name);
+    }
     // Names of containers are shown with a slash in front, and some clients send it.
     let name = name.trim_start_matches('/');
     (!name.is_empty()).then_some(name)
@@ -168,7 +202,7 @@ mod tests {
     fn found(method: &str, path: &str) -> String {
         let (version, path) = split_version(path);
         let version = version.map(|v| format!("v{v} ")).unwrap_or_default();
-        match find(method, path) {
+        match find(method, path, false) {
             Found::Served(route, name) => format!("{version}{} {name}", route.pattern),
             Found::Refused(error) => format!("{version}{:?} {error}", error.kind()),
         }
@@ -209,7 +243,6 @@ mod tests {
             ("GET", "/containers/x/changes"),
             ("HEAD", "/containers/x/archive"),
             ("PUT", "/containers/x/archive"),
-            ("GET", "/containers/x/attach/ws"),
             ("GET", "/images/search"),
             ("POST", "/images/a/b/push"),
             ("GET", "/images/a/b/get"),
@@ -238,9 +271,34 @@ mod tests {
 
     #[test]
     fn no_served_route_is_hidden_by_an_unserved_one() {
-        for route in ROUTES {
-            let path = route.pattern.replace("{name}", "some/name");
-            assert!(matches!(find(route.method, &path), Found::Served(..)), "{path}");
+        for (routes, of_old) in [(ROUTES, false), (old::ROUTES, true)] {
+            for route in routes {
+                let path = route.pattern.replace("{name}", "some/name");
+                let found = find(route.method, &path, of_old);
+                let right = matches!(found, Found::Served(r, _) if r.pattern == route.pattern);
+                assert!(right, "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn old_versions_have_a_table_of_their_own() {
+        let served = |method: &str, path: &'static str| match find(method, path, true) {
+            Found::Served(_, name) => Some(name),
+            Found::Refused(_) => None,
+        };
+        assert_eq!(served("GET", "/containers/ps"), Some(""));
+        assert_eq!(served("DELETE", "/containers/"), Some(""));
+        assert_eq!(served("GET", "/images/localhost:5000/a/json"), Some("localhost:5000/a"));
+        for (method, path) in [
+            ("GET", "/_ping"),
+            ("HEAD", "/info"),
+            ("PUT", "/containers/create"),
+            ("GET", "/auth"),
+            ("GET", "/containers/x/logs"),
+            ("GET", "/info/"),
+        ] {
+            assert_eq!(served(method, path), None, "{method} {path}");
         }
     }
 }

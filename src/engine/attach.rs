@@ -126,7 +126,8 @@ fn place(slot: &Slot, attacher: Attacher) -> Result<(Place, Option<Attacher>)> {
     }
     let ended = matches!(inner.state, State::Exited { .. });
     let gone = inner.gone || matches!(inner.state, State::Removing);
-    if gone || !attacher.options.stream || (ended && attacher.options.logs) {
+    let options = attacher.options;
+    if gone || !options.stream || (ended && (options.logs || options.once)) {
         return Ok((Place::Replay, Some(attacher)));
     }
     inner.held.retain(|held| !has_left(held));
@@ -160,8 +161,15 @@ mod tests {
 
     fn attacher(logs: bool, stream: bool) -> (Attacher, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let options =
-            AttachOptions { stdin: true, stdout: true, stderr: true, logs, stream, framed: true };
+        let options = AttachOptions {
+            stdin: true,
+            stdout: true,
+            stderr: true,
+            logs,
+            stream,
+            framed: true,
+            once: false,
+        };
         let socket = ours.into();
         (Attacher { socket, early: Vec::new(), options, detach_keys: Vec::new() }, theirs)
     }
@@ -203,6 +211,9 @@ mod tests {
         assert!(matches!(kind(true, true), Place::Replay));
         assert!(matches!(kind(true, false), Place::Replay));
         assert!(matches!(kind(false, true), Place::Held));
+        let (mut old, _client) = attacher(false, true);
+        old.options.once = true;
+        assert!(matches!(place(&slot, old).unwrap().0, Place::Replay));
         slot.lock().state = State::Removing;
         assert!(matches!(kind(false, true), Place::Replay));
     }

@@ -106,6 +106,16 @@ impl Engine {
         Ok(())
     }
 
+    /// Takes a name away and leaves the image, even without any.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn untag(&self, image: &Image, name: &str) -> Result<()> {
+        self.images.untag(name)?;
+        self.emit_image("untag", &image.id.to_string(), name);
+        Ok(())
+    }
+
     /// Removes an image as `rmi` does.
     ///
     /// # Errors

@@ -57,6 +57,7 @@ pub use exec::{ExecConfig, ExecSnapshot, ExecState};
 pub use prune::{ImageUsage, Pruned};
 use slot::Slot;
 pub use stats::{Interface, Sample, StatsStream};
+pub use top::top_titles;
 pub use types::*;
 pub use wait::{UNKNOWN_CODE, Waiter};
 

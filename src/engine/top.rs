@@ -33,6 +33,14 @@ impl Engine {
     }
 }
 
+/// The titles that [`Engine::top`] gives for these options.
+///
+/// # Errors
+/// `BadParameter` for unknown ones.
+pub fn top_titles(ps_args: &str) -> Result<Vec<String>> {
+    Ok(columns(ps_args)?.into_iter().map(|column| column.title).collect())
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Field {
     User,

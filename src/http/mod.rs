@@ -13,6 +13,7 @@ mod input;
 mod roots;
 pub mod server;
 mod socket;
+pub mod websocket;
 
 pub use head::{Head, Headers, Query};
 pub use server::{Client, Exchange, Handler, Limits, Listener, Peer, Reply, Stream};

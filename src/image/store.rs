@@ -258,6 +258,21 @@ impl Store {
         Ok(())
     }
 
+    /// Takes the name `key`, as [`Store::names`] gives it, away. Durable on return.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn untag(&self, key: &str) -> Result<()> {
+        let _save = self.save.lock();
+        let mut references = self.index.lock().references.clone();
+        references.remove(key);
+        references.write(&self.images)?;
+        // Dying here: the name is gone.
+        step::done("untag.reference-written");
+        self.index.lock().references = references;
+        Ok(())
+    }
+
     /// The config of an image, byte for byte.
     ///
     /// # Errors

@@ -84,6 +84,10 @@ pub struct AttachOptions {
     pub stream: bool,
     /// Eight-byte stdcopy headers before each piece; false is raw.
     pub framed: bool,
+    /// The session ends with the client's input (unless that ends the program's), and an ended
+    /// container is not waited for, as in versions 1.0 to 1.6.
+    #[serde(default)]
+    pub once: bool,
 }
 
 /// One client to be attached: its socket, the bytes that it sent ahead, and what it wants.

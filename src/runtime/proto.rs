@@ -299,6 +299,7 @@ mod tests {
             logs: false,
             stream: true,
             framed: true,
+            once: false,
         };
         let request = Request::Attach { session: MAIN.into(), options, detach_keys: vec![16, 17] };
         send(a.as_fd(), &request, b"\0early\0", &[a.as_fd()], true).unwrap();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::old;
 use crate::base::{Error, Result};
 
 /// A version: two integers, compared so.
@@ -9,12 +10,12 @@ use crate::base::{Error, Result};
 pub struct Version {
     /// 1.
     pub major: u32,
-    /// 24 to 44.
+    /// 0 to 6, or 24 to 44.
     pub minor: u32,
 }
 
 /// The ranges served, both ends included.
-const SERVED: &[(Version, Version)] = &[(v(24), v(44))];
+const SERVED: &[(Version, Version)] = &[(v(0), v(6)), (v(24), v(44))];
 
 const fn v(minor: u32) -> Version {
     Version { major: 1, minor }
@@ -50,6 +51,11 @@ impl Version {
         )))
     }
 
+    /// What this version answers when it is one of 1.0 to 1.6.
+    pub fn old(self) -> Option<old::Answers> {
+        (self.major == 1 && self.minor <= 6).then(|| old::Answers::of(self.minor))
+    }
+
     /// What this version answers, by name.
     pub fn answers(self) -> Answers {
         let before = |minor| self < v(minor);
@@ -60,6 +66,7 @@ impl Version {
             console_size: !before(42),
             usage_by_type: !before(42),
             multiplexed_type: !before(42),
+            websocket_text: before(28),
             annotations: !before(43),
             none_names: before(43),
             virtual_size: before(44),
@@ -83,6 +90,8 @@ pub struct Answers {
     pub usage_by_type: bool,
     /// Streams of frames have a content type of their own.
     pub multiplexed_type: bool,
+    /// What comes by websocket is text, not binary.
+    pub websocket_text: bool,
     /// `HostConfig.Annotations` is read.
     pub annotations: bool,
     /// An image without a name is called `<none>:<none>` in lists.
@@ -98,9 +107,14 @@ fn number(text: &str) -> Option<u32> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-fn served() -> String {
+/// `1.0 to 1.6 and 1.24 to 1.44`.
+pub fn ranges() -> String {
     let range = |(first, last): &(Version, Version)| format!("{first} to {last}");
-    format!("served are {}", SERVED.iter().map(range).collect::<Vec<_>>().join(" and "))
+    SERVED.iter().map(range).collect::<Vec<_>>().join(" and ")
+}
+
+fn served() -> String {
+    format!("served are {}", ranges())
 }
 
 impl fmt::Display for Version {
@@ -116,18 +130,20 @@ mod tests {
 
     #[test]
     fn versions_are_two_integers_within_the_served_ranges() {
-        for (text, minor) in [("1.24", 24), ("1.41", 41), ("1.44", 44), ("01.024", 24)] {
+        for (text, minor) in
+            [("1.0", 0), ("1.6", 6), ("1.24", 24), ("1.41", 41), ("1.44", 44), ("01.024", 24)]
+        {
             assert_eq!(Version::of_path(text).unwrap(), v(minor), "{text}");
         }
         for bad in
-            ["1.45", "1.10", "1.6", "1.23", "2.0", "0.9", "1", "1.", ".", "1.2.3", "1.99999999999"]
+            ["1.45", "1.10", "1.7", "1.23", "2.0", "0.9", "1", "1.", ".", "1.2.3", "1.99999999999"]
         {
             let error = Version::of_path(bad).expect_err(bad);
             assert_eq!(error.kind(), crate::base::Kind::BadParameter);
-            assert!(error.to_string().contains("1.24 to 1.44"), "{error}");
+            assert!(error.to_string().contains("1.0 to 1.6 and 1.24 to 1.44"), "{error}");
         }
         assert_eq!(Version::NEWEST.to_string(), system::API_VERSION);
-        assert_eq!(SERVED[0].0.to_string(), system::MIN_API_VERSION);
+        assert_eq!(SERVED[1].0.to_string(), system::MIN_API_VERSION);
     }
 
     #[test]
@@ -137,6 +153,8 @@ mod tests {
         assert_eq!((at(39).ipc_mode, at(40).ipc_mode), ("shareable", ""));
         assert!(at(40).filter_of_images && !at(41).filter_of_images);
         assert!(!at(41).multiplexed_type && at(42).multiplexed_type);
+        assert!(at(27).websocket_text && !at(28).websocket_text);
+        assert!(v(6).old().is_some() && v(24).old().is_none());
         assert!(!at(41).console_size && at(42).console_size);
         assert!(!at(41).usage_by_type && at(42).usage_by_type);
         assert!(!at(42).annotations && at(43).annotations);

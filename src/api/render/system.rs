@@ -105,7 +105,12 @@ pub(in crate::api) fn info(info: Info) -> wire::Info {
         containers_stopped: count(stopped),
         images: count(images),
         driver,
-        driver_status: driver_status.into_iter().map(|(name, value)| [name, value]).collect(),
+        // The only place for words of our own that clients show.
+        driver_status: driver_status
+            .into_iter()
+            .chain([("API versions".to_owned(), crate::wire::version::ranges())])
+            .map(|(name, value)| [name, value])
+            .collect(),
         plugins: wire::Plugins {
             volume: Vec::new(),
             network: list(&["host", "null"]),

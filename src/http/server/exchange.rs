@@ -222,11 +222,6 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// Those of the connection; a body that does not end.
     pub fn hijack(&mut self, content_type: &str) -> io::Result<(OwnedFd, Vec<u8>)> {
-        self.begin()?;
-        let socket = self.socket.as_ref().expect("a connection is hijacked once");
-        if !self.incoming.skip(socket)? {
-            return Err(io::Error::new(ErrorKind::InvalidData, "the body does not end"));
-        }
         let head = if self.upgrade {
             let mut head = b"HTTP/1.1 101 UPGRADED\r\n".to_vec();
             header(&mut head, "Content-Type", content_type);
@@ -238,7 +233,20 @@ impl<'a> Exchange<'a> {
         } else {
             format!("HTTP/1.1 200 OK\r\nContent-Type: {RAW_STREAM}\r\n\r\n").into_bytes()
         };
-        socket.send(&mut [IoSlice::new(&head)], false)?;
+        self.take_over(&head)
+    }
+
+    /// Takes the connection over, with an answer that is told as it is.
+    ///
+    /// # Errors
+    /// Those of [`Exchange::hijack`].
+    pub fn take_over(&mut self, head: &[u8]) -> io::Result<(OwnedFd, Vec<u8>)> {
+        self.begin()?;
+        let socket = self.socket.as_ref().expect("a connection is hijacked once");
+        if !self.incoming.skip(socket)? {
+            return Err(io::Error::new(ErrorKind::InvalidData, "the body does not end"));
+        }
+        socket.send(&mut [IoSlice::new(head)], false)?;
         socket.set_read_timeout(None)?;
         socket.set_write_timeout(None)?;
         self.answer = Answer::Done;

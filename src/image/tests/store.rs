@@ -58,6 +58,8 @@ fn a_name_moves_and_newest_come_first() {
     assert_eq!(ids, [second.id, first.id]);
     let missing = store.tag(&Digest::of(b""), &reference("x")).unwrap_err();
     assert_eq!(missing.kind(), Kind::NotFound);
+    store.untag("app:latest").unwrap();
+    assert!(store.find("app").is_none() && store.by_id(&second.id).is_some());
 }
 
 #[test]

@@ -139,6 +139,7 @@ impl Handle {
             logs: false,
             stream: true,
             framed: true,
+            once: false,
         };
         let (socket, early, options, detach_keys) = match client {
             Some(Attacher { socket, early, options, detach_keys }) => {
@@ -166,6 +167,7 @@ impl Handle {
             logs: false,
             stream: true,
             framed: false,
+            once: false,
         };
         let client =
             Attacher { socket: output, early: Vec::new(), options, detach_keys: Vec::new() };

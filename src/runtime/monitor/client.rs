@@ -87,6 +87,11 @@ impl Client {
         self.socket.as_fd()
     }
 
+    /// Whether its session ends with its input.
+    pub(super) fn once(&self) -> bool {
+        self.options.once
+    }
+
     /// Whether it must take something before the sources are read again.
     pub(super) fn is_behind(&self) -> bool {
         self.writes && (self.replay.is_some() || !matches!(self.pending, Pending::Nothing))

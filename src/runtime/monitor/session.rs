@@ -447,8 +447,10 @@ impl Session {
     fn input_ended(&mut self, index: usize) {
         let client = &mut self.clients[index];
         client.reads = false;
+        let ends_input = self.stdin_once && !self.tty;
+        client.leaves |= client.once() && !ends_input;
         self.input.add(|queue| queue.extend_from_slice(client.detacher.rest()));
-        if self.stdin_once && !self.tty {
+        if ends_input {
             self.input.end();
         }
     }

@@ -22,6 +22,7 @@ const OUTPUT: AttachOptions = AttachOptions {
     logs: false,
     stream: true,
     framed: false,
+    once: false,
 };
 const BOTH: AttachOptions = AttachOptions { stdin: true, ..OUTPUT };
 

@@ -3,42 +3,44 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, fields};
 use crate::wire::container as new;
 use crate::wire::container::config::Empty;
+use crate::wire::container::network::PortBinding;
 
 /// Least memory limit in bytes.
 const MIN_MEMORY: i64 = 524_288;
 
-/// What runs, and its limits.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct Config {
-    pub hostname: String,
-    pub domainname: String,
-    pub user: String,
-    pub memory: i64,
-    pub memory_swap: i64,
-    pub cpu_shares: i64,
-    pub attach_stdin: bool,
-    pub attach_stdout: bool,
-    pub attach_stderr: bool,
-    pub port_specs: Option<Vec<String>>,
-    pub tty: bool,
-    pub open_stdin: bool,
-    pub stdin_once: bool,
-    pub env: Option<Vec<String>>,
-    pub cmd: Option<Vec<String>>,
-    pub dns: Option<Vec<String>>,
-    pub image: String,
-    pub volumes: Option<BTreeMap<String, Empty>>,
-    pub volumes_from: String,
-    pub working_dir: String,
-    pub entrypoint: Option<Vec<String>>,
-    pub network_disabled: bool,
-    pub privileged: bool,
+fields! {
+    /// What runs, and its limits.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Config {
+        pub hostname as "Hostname": String,
+        pub domainname as "Domainname": String,
+        pub user as "User": String,
+        pub memory as "Memory": i64,
+        pub memory_swap as "MemorySwap": i64,
+        pub cpu_shares as "CpuShares": i64,
+        pub attach_stdin as "AttachStdin": bool,
+        pub attach_stdout as "AttachStdout": bool,
+        pub attach_stderr as "AttachStderr": bool,
+        pub port_specs as "PortSpecs": Option<Vec<String>>,
+        pub tty as "Tty": bool,
+        pub open_stdin as "OpenStdin": bool,
+        pub stdin_once as "StdinOnce": bool,
+        pub env as "Env": Option<Vec<String>>,
+        pub cmd as "Cmd": Option<Vec<String>>,
+        pub dns as "Dns": Option<Vec<String>>,
+        pub image as "Image": String,
+        pub volumes as "Volumes": Option<BTreeMap<String, Empty>>,
+        pub volumes_from as "VolumesFrom": String,
+        pub working_dir as "WorkingDir": String,
+        pub entrypoint as "Entrypoint": Option<Vec<String>>,
+        pub network_disabled as "NetworkDisabled": bool,
+        pub privileged as "Privileged": bool,
+    }
 }
 
 impl Config {
@@ -77,9 +79,12 @@ impl Config {
                 "Memory limit must be given in bytes (minimum {MIN_MEMORY} bytes)"
             )));
         }
-        refuse_if(port_specs.is_some_and(|list| !list.is_empty()), "PortSpecs")?;
-        refuse_if(volumes.is_some_and(|map| !map.is_empty()), "Volumes")?;
-        refuse_if(!volumes_from.is_empty(), "VolumesFrom")?;
+        let mut port_bindings = BTreeMap::new();
+        for spec in port_specs.iter().flatten() {
+            let (port, binding) = published(spec)?;
+            port_bindings.insert(port, Some(vec![binding]));
+        }
+        let list = |text: String| text.split(',').map(str::to_owned).collect();
         let config = new::Config {
             hostname,
             domainname,
@@ -93,9 +98,12 @@ impl Config {
             env,
             cmd,
             image,
+            volumes,
             working_dir,
-            entrypoint,
+            // An empty one was none: the image's counts.
+            entrypoint: entrypoint.filter(|words| !words.is_empty()),
             network_disabled,
+            exposed_ports: port_bindings.keys().map(|port| (port.clone(), Empty {})).collect(),
             ..new::Config::default()
         };
         let host_config = new::HostConfig {
@@ -105,6 +113,8 @@ impl Config {
             cpu_shares,
             dns,
             privileged,
+            port_bindings,
+            volumes_from: Some(volumes_from).filter(|text| !text.is_empty()).map(list),
             ..new::HostConfig::default()
         };
         Ok(new::CreateRequest { config, host_config, ..new::CreateRequest::default() })
@@ -114,6 +124,10 @@ impl Config {
     pub fn from_canonical(config: &new::Config, host: Option<&new::HostConfig>) -> Config {
         let host = host.cloned().unwrap_or_default();
         let config = config.clone();
+        let given = |list: Option<Vec<String>>| list.filter(|list| !list.is_empty());
+        let specs = host.port_bindings.iter().flat_map(|(port, bindings)| {
+            bindings.iter().flatten().map(|binding| port_spec(port, binding))
+        });
         Config {
             hostname: config.hostname,
             domainname: config.domainname,
@@ -124,13 +138,13 @@ impl Config {
             attach_stdin: config.attach_stdin,
             attach_stdout: config.attach_stdout,
             attach_stderr: config.attach_stderr,
-            port_specs: None,
+            port_specs: given(Some(specs.collect())),
             tty: config.tty,
             open_stdin: config.open_stdin,
             stdin_once: config.stdin_once,
-            env: config.env,
+            env: given(config.env),
             cmd: config.cmd,
-            dns: host.dns,
+            dns: given(host.dns),
             image: config.image,
             volumes: config.volumes,
             volumes_from: host.volumes_from.unwrap_or_default().join(","),
@@ -142,6 +156,35 @@ impl Config {
     }
 }
 
+/// `[PUBLIC:]PRIVATE[/tcp or /udp]`: the port inside, and where it is published. A public port of
+/// 0 or none is chosen; an empty one is the same as inside.
+fn published(spec: &str) -> Result<(String, PortBinding)> {
+    let wrong = |why: &str| Error::internal(format!("Invalid port format: {spec}{why}"));
+    let (ports, protocol) = spec.split_once('/').unwrap_or((spec, "tcp"));
+    if !matches!(protocol, "tcp" | "udp") {
+        return Err(wrong(": unknown protocol."));
+    }
+    let number = |text: &str| {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u16>().ok().filter(|_| digits).ok_or_else(|| wrong(""))
+    };
+    let (public, private) = match ports.split_once(':') {
+        None => (0, number(ports)?),
+        Some(("", private)) => (number(private)?, number(private)?),
+        Some((public, private)) => (number(public)?, number(private)?),
+    };
+    let host_port = if public == 0 { String::new() } else { public.to_string() };
+    Ok((format!("{private}/{protocol}"), PortBinding { host_ip: String::new(), host_port }))
+}
+
+fn port_spec(port: &str, binding: &PortBinding) -> String {
+    let port = port.strip_suffix("/tcp").unwrap_or(port);
+    match &*binding.host_port {
+        "" | "0" => port.to_owned(),
+        public => format!("{public}:{port}"),
+    }
+}
+
 fn refuse_if(asked: bool, field: &str) -> Result<()> {
     if asked {
         Err(Error::not_implemented(format!("{field} is not supported yet")))
@@ -150,22 +193,23 @@ fn refuse_if(asked: bool, field: &str) -> Result<()> {
     }
 }
 
-/// Body of `start`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct HostConfig {
-    pub binds: Option<Vec<String>>,
-    #[serde(rename = "ContainerIDFile")]
-    pub container_id_file: String,
-    pub lxc_conf: Option<Vec<KeyValue>>,
+fields! {
+    /// Body of `start`.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct HostConfig {
+        pub binds as "Binds": Option<Vec<String>>,
+        pub container_id_file as "ContainerIDFile": String,
+        pub lxc_conf as "LxcConf": Option<Vec<KeyValue>>,
+    }
 }
 
-/// An option of lxc.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct KeyValue {
-    pub key: String,
-    pub value: String,
+fields! {
+    /// An option of lxc.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct KeyValue {
+        pub key as "Key": String,
+        pub value as "Value": String,
+    }
 }
 
 impl HostConfig {
@@ -211,16 +255,39 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_served_is_refused_by_name() {
-        for (body, name) in [
-            (r#"{"PortSpecs":["80"]}"#, "PortSpecs"),
-            (r#"{"Volumes":{"/v":{}}}"#, "Volumes"),
-            (r#"{"VolumesFrom":"abc"}"#, "VolumesFrom"),
+    fn ports_are_published_as_their_specs_say() {
+        for (spec, port, public, shown) in [
+            ("80", "80/tcp", "", "80"),
+            ("0:080", "80/tcp", "", "80"),
+            ("8080:80", "80/tcp", "8080", "8080:80"),
+            (":53/udp", "53/udp", "53", "53:53/udp"),
+            ("80/udp", "80/udp", "", "80/udp"),
         ] {
-            let error = request(body).unwrap_err();
-            assert_eq!(error.kind(), Kind::NotImplemented);
-            assert!(error.to_string().starts_with(name), "{error}");
+            let made = request(&format!("{{\"PortSpecs\":[\"{spec}\"]}}")).unwrap();
+            assert!(made.config.exposed_ports.contains_key(port), "{spec}");
+            let binding = made.host_config.port_bindings[port].as_ref().unwrap();
+            assert_eq!(binding[0].host_port, public, "{spec}");
+            let back = Config::from_canonical(&made.config, Some(&made.host_config));
+            assert_eq!(back.port_specs, Some(vec![shown.to_owned()]));
         }
+        for bad in ["1:2:3", "80/", "80/TCP", "80/x", "a", "+1", "-1", "65536", "80:", "80/tcp/udp"]
+        {
+            let error = request(&format!("{{\"PortSpecs\":[\"{bad}\"]}}")).unwrap_err();
+            assert!(error.to_string().starts_with("Invalid port format"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_null_and_not_an_empty_list() {
+        let config = new::Config { env: Some(Vec::new()), ..new::Config::default() };
+        let shown = serde_json::to_string(&Config::from_canonical(&config, None)).unwrap();
+        for key in ["PortSpecs", "Env", "Cmd", "Dns", "Volumes", "Entrypoint"] {
+            assert!(shown.contains(&format!("\"{key}\":null")), "{key} in {shown}");
+        }
+    }
+
+    #[test]
+    fn memory_has_a_least() {
         for memory in [-1, 1, 524_287] {
             let error = request(&format!("{{\"Memory\":{memory}}}")).unwrap_err();
             assert!(error.to_string().contains("minimum 524288 bytes"), "{error}");

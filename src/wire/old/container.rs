@@ -1,6 +1,7 @@
 //! Containers as `list` and `inspect` showed them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -8,6 +9,7 @@ use super::config::Config;
 use super::{full, short};
 use crate::base::order;
 use crate::wire::container as new;
+use crate::wire::container::network::{self, PortBinding};
 use crate::wire::container::summary::Port;
 
 /// A container in a list.
@@ -71,26 +73,43 @@ impl Ports {
     }
 }
 
+/// An age as it was shown then: units are cut off, years have decimals.
+pub fn age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    let days = hours / 24;
+    match () {
+        () if seconds < 1 => "Less than a second".into(),
+        () if minutes < 1 => format!("{seconds} seconds"),
+        () if minutes == 1 => "About a minute".into(),
+        () if hours < 1 => format!("{minutes} minutes"),
+        () if hours == 1 => "About an hour".into(),
+        () if hours < 48 => format!("{hours} hours"),
+        () if days < 14 => format!("{days} days"),
+        () if days < 90 => format!("{} weeks", days / 7),
+        () if days < 730 => format!("{} months", days / 30),
+        () => format!("{:.6} years", age.as_secs_f64() / (365.0 * 86_400.0)),
+    }
+}
+
 impl Summary {
-    /// From the two shapes of today; `name` is the first name of the image, if it has one.
+    /// From the shape of today, and what that has not: the first name of the image, if it has
+    /// one, the words of the command, and the state in the words of then.
     pub fn from_canonical(
         line: &new::Summary<'_>,
-        whole: &new::Inspect,
         name: Option<String>,
-        ports_as_text: bool,
+        words: &[String],
+        status: String,
+        port_list: bool,
     ) -> Summary {
-        let status = if whole.state.running {
-            line.status.clone()
-        } else {
-            format!("Exit {}", whole.state.exit_code)
-        };
+        let (program, arguments) = words.split_first().map_or(("", &[][..]), |(p, a)| (p, a));
         Summary {
             id: line.id.to_string(),
             image: name.unwrap_or_else(|| short(&line.image_id).to_owned()),
-            command: format!("{} {}", whole.path, whole.args.join(" ")),
+            command: format!("{program} {}", arguments.join(" ")),
             created: line.created,
             status,
-            ports: Ports::from_canonical(&line.ports, ports_as_text),
+            ports: Ports::from_canonical(&line.ports, !port_list),
             size_rw: line.size_rw.unwrap_or_default(),
             size_root_fs: line.size_root_fs.unwrap_or_default(),
         }
@@ -126,7 +145,7 @@ pub struct Inspect {
 pub struct State {
     pub running: bool,
     pub pid: i64,
-    pub exit_code: i64,
+    pub exit_code: i32,
     pub started_at: String,
     pub finished_at: String,
     pub ghost: bool,
@@ -142,14 +161,43 @@ pub struct NetworkSettings {
     pub ip_prefix_len: i64,
     pub gateway: String,
     pub bridge: String,
-    pub port_mapping: Option<BTreeMap<String, BTreeMap<String, String>>>,
+    pub port_mapping: Option<PortMapping>,
+}
+
+/// Public ports by private ones, by protocol.
+type PortMapping = BTreeMap<&'static str, BTreeMap<String, String>>;
+
+impl NetworkSettings {
+    /// From the shape of today; nothing but zeros when it has no address.
+    fn from_canonical(of_today: &network::NetworkSettings) -> NetworkSettings {
+        let network::NetworkSettings { bridge, ports, gateway, ip_address, ip_prefix_len, .. } =
+            of_today;
+        if ip_address.is_empty() {
+            return NetworkSettings::default();
+        }
+        let of_protocol = |suffix: &str| {
+            let public =
+                |list: &Option<Vec<PortBinding>>| Some(list.as_ref()?.last()?.host_port.clone());
+            let mapped = ports.iter().filter_map(|(port, bindings)| {
+                Some((port.strip_suffix(suffix)?.to_owned(), public(bindings)?))
+            });
+            mapped.collect()
+        };
+        NetworkSettings {
+            ip_address: ip_address.clone(),
+            ip_prefix_len: *ip_prefix_len,
+            gateway: gateway.clone(),
+            bridge: bridge.clone(),
+            port_mapping: Some([("Tcp", of_protocol("/tcp")), ("Udp", of_protocol("/udp"))].into()),
+        }
+    }
 }
 
 impl Inspect {
-    /// From the shape of today; `init` is the path of our program.
-    pub fn from_canonical(whole: &new::Inspect, init: String) -> Inspect {
-        let new::State { running, pid, exit_code, started_at, finished_at, .. } =
-            whole.state.clone();
+    /// From the shape of today and the exit code in the numbers of then; `init` is the path of
+    /// our program.
+    pub fn from_canonical(whole: &new::Inspect, exit_code: i32, init: String) -> Inspect {
+        let new::State { running, pid, started_at, finished_at, .. } = whole.state.clone();
         let started = started_at != crate::base::Timestamp::ZERO.to_string();
         let mounts = || whole.mounts.iter();
         Inspect {
@@ -160,7 +208,7 @@ impl Inspect {
             config: Config::from_canonical(&whole.config, Some(&whole.host_config)),
             state: State { running, pid, exit_code, started_at, finished_at, ghost: false },
             image: full(&whole.image).to_owned(),
-            network_settings: NetworkSettings::default(),
+            network_settings: NetworkSettings::from_canonical(&whole.network_settings),
             sys_init_path: init,
             resolv_conf_path: whole.resolv_conf_path.clone(),
             hostname_path: whole.hostname_path.clone(),
@@ -229,8 +277,10 @@ mod tests {
             created: 5,
             ..new::Summary::default()
         };
-        let shown = |as_text| {
-            serde_json::to_string(&Summary::from_canonical(&line, &whole(), None, as_text)).unwrap()
+        let shown = |as_text: bool| {
+            let words = ["/bin/x".to_owned()];
+            let line = Summary::from_canonical(&line, None, &words, "Exit 3".into(), !as_text);
+            serde_json::to_string(&line).unwrap()
         };
         let id = "ab".repeat(32);
         assert_eq!(
@@ -264,7 +314,8 @@ mod tests {
 
     #[test]
     fn inspect_has_its_old_keys_in_order() {
-        let shown = serde_json::to_string(&Inspect::from_canonical(&whole(), "/x".into())).unwrap();
+        let inspect = Inspect::from_canonical(&whole(), 3, "/x".into());
+        let shown = serde_json::to_string(&inspect).unwrap();
         let mut at = 0;
         for key in [
             "ID",
@@ -288,6 +339,50 @@ mod tests {
             at += shown[at..].find(&key).unwrap_or_else(|| panic!("{key} in {shown}"));
         }
         assert!(shown.contains(&format!("\"Image\":\"{}\"", "cd".repeat(32))));
+    }
+
+    #[test]
+    fn a_network_is_shown_while_there_is_an_address() {
+        let shown = |network: &network::NetworkSettings| {
+            serde_json::to_string(&NetworkSettings::from_canonical(network)).unwrap()
+        };
+        assert_eq!(
+            shown(&network::NetworkSettings::default()),
+            r#"{"IPAddress":"","IPPrefixLen":0,"Gateway":"","Bridge":"","PortMapping":null}"#
+        );
+        let bound = |port: &str| {
+            Some(vec![PortBinding { host_ip: "0.0.0.0".into(), host_port: port.into() }])
+        };
+        let ports = [("80/tcp".to_owned(), bound("49153")), ("81/tcp".to_owned(), None)];
+        let network = network::NetworkSettings {
+            bridge: "docker0".into(),
+            ports: ports.into(),
+            gateway: "172.17.42.1".into(),
+            ip_address: "172.17.0.2".into(),
+            ip_prefix_len: 16,
+            ..network::NetworkSettings::default()
+        };
+        assert_eq!(
+            shown(&network),
+            r#"{"IPAddress":"172.17.0.2","IPPrefixLen":16,"Gateway":"172.17.42.1","Bridge":"docker0","PortMapping":{"Tcp":{"80":"49153"},"Udp":{}}}"#
+        );
+    }
+
+    #[test]
+    fn ages_are_those_of_then() {
+        for (seconds, text) in [
+            (0, "Less than a second"),
+            (1, "1 seconds"),
+            (60, "About a minute"),
+            (7199, "About an hour"),
+            (7200, "2 hours"),
+            (13 * 86_400, "13 days"),
+            (89 * 86_400, "12 weeks"),
+            (90 * 86_400, "3 months"),
+            (912 * 86_400 + 43_200, "2.500000 years"),
+        ] {
+            assert_eq!(age(Duration::from_secs(seconds)), text);
+        }
     }
 
     #[test]

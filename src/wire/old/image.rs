@@ -50,25 +50,54 @@ pub fn list(images: &[new::Summary], all: bool, filter: &str) -> Vec<Summary> {
 }
 
 /// A pattern of file names; `*` and `?` do not cross a slash. A malformed one matches nothing.
+/// Of the stars only the last is tried again: what an earlier one might take more, that one can.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern, text) {
-        ([], _) => text.is_empty(),
-        ([b'*', rest @ ..], _) => {
-            // Stars in a row are one.
-            let most = text.iter().take_while(|byte| **byte != b'/').count();
-            !rest.starts_with(b"*") && (0..=most).any(|taken| glob(rest, &text[taken..]))
-                || rest.starts_with(b"*") && glob(rest, text)
+    let (mut p, mut t) = (pattern, text);
+    let mut star: Option<(&[u8], &[u8])> = None;
+    loop {
+        if let [b'*', rest @ ..] = p {
+            star = Some((rest, t));
+            p = rest;
+            continue;
         }
-        ([b'[', rest @ ..], [byte, text @ ..]) => match class(rest, *byte) {
-            Some((fits, rest)) => fits && *byte != b'/' && glob(rest, text),
-            None => false,
-        },
-        ([b'?', rest @ ..], [byte, text @ ..]) => *byte != b'/' && glob(rest, text),
-        ([b'\\', own, rest @ ..] | [own, rest @ ..], [byte, text @ ..]) => {
-            own == byte && glob(rest, text)
+        match (step(p, t.first().copied()), t) {
+            (Step::Malformed, _) => return false,
+            (Step::End, []) => return true,
+            (Step::Fits(rest), [_, after @ ..]) => (p, t) = (rest, after),
+            _ => match star {
+                Some((rest, [byte, after @ ..])) if *byte != b'/' => {
+                    star = Some((rest, after));
+                    (p, t) = (rest, after);
+                }
+                _ => return false,
+            },
         }
-        (_, []) => false,
     }
+}
+
+/// What the first element of a pattern, which is no star, says to a byte.
+enum Step<'a> {
+    /// There is no element left.
+    End,
+    /// It fits, and this is what follows it.
+    Fits(&'a [u8]),
+    /// It does not fit.
+    Not,
+    Malformed,
+}
+
+fn step(pattern: &[u8], byte: Option<u8>) -> Step<'_> {
+    let (fits, rest) = match pattern {
+        [] => return Step::End,
+        [b'[', rest @ ..] => match class(rest, byte.unwrap_or(b'/')) {
+            Some((fits, rest)) => (fits && byte != Some(b'/'), rest),
+            None => return Step::Malformed,
+        },
+        [b'?', rest @ ..] => (byte != Some(b'/'), rest),
+        [b'\\'] => return Step::Malformed,
+        [b'\\', own, rest @ ..] | [own, rest @ ..] => (byte == Some(*own), rest),
+    };
+    if fits && byte.is_some() { Step::Fits(rest) } else { Step::Not }
 }
 
 /// Whether `byte` is of the class that begins here, and what follows it.
@@ -213,6 +242,11 @@ mod tests {
         }
         assert_eq!(matching("[u"), 0);
         assert_eq!(matching("**"), 1);
+        assert_eq!((matching("u\\"), matching("\\u")), (0, 1));
+        let long = "a".repeat(4000);
+        assert!(!glob("*a*a*a*a*a*a*a*ab".as_bytes(), long.as_bytes()));
+        assert!(glob("*a*a*a*a".as_bytes(), long.as_bytes()));
+        assert!(glob("a*/*b/c".as_bytes(), b"aa/abb/c"));
     }
 
     #[test]

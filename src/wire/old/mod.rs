@@ -9,12 +9,85 @@
 pub mod config;
 pub mod container;
 pub mod image;
+pub mod progress;
 pub mod status;
 pub mod system;
 
 pub use status::{Route, status};
 
 use crate::base::{Error, Kind, Result};
+
+/// The table of what differs between these versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answers {
+    /// Progress comes as JSON; before, as text.
+    pub json_progress: bool,
+    /// The removal of an image tells its steps and takes what nothing needs any more along.
+    pub told_removal: bool,
+    /// There is a `build`.
+    pub build: bool,
+    /// There is a `top`.
+    pub top: bool,
+    /// Ports are a list; before, one text.
+    pub port_list: bool,
+    /// Streams without a terminal come in frames.
+    pub frames: bool,
+}
+
+impl Answers {
+    /// What version 1.`minor` answers.
+    pub fn of(minor: u32) -> Answers {
+        Answers {
+            json_progress: minor > 0,
+            told_removal: minor > 1,
+            build: minor >= 3,
+            top: minor >= 4,
+            port_list: minor >= 5,
+            frames: minor >= 6,
+        }
+    }
+}
+
+/// The headers of every answer when browsers are served.
+pub const CORS: &[(&str, &str)] = &[
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Allow-Headers", "Origin, X-Requested-With, Content-Type, Accept"),
+    ("Access-Control-Allow-Methods", "GET, POST, DELETE, PUT, OPTIONS"),
+];
+
+/// All that is sent before an attached stream.
+pub const RAW_HEAD: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n";
+
+/// A failure after the head of an attached stream, on standard output.
+pub fn attach_failure(error: &Error, framed: bool) -> Vec<u8> {
+    let text = format!("Error: {error}\n");
+    let length = u32::try_from(text.len()).expect("a sentence is short").to_be_bytes();
+    let head = [[1, 0, 0, 0], length].concat();
+    if framed { [&head, text.as_bytes()].concat() } else { text.into_bytes() }
+}
+
+/// `value` as Go wrote it: compact, no line end, angle brackets escaped.
+pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    let bytes = serde_json::to_vec(value).expect("our own types are always JSON");
+    escape(bytes)
+}
+
+/// Escapes the angle brackets of JSON, which occur within strings alone.
+fn escape(bytes: Vec<u8>) -> Vec<u8> {
+    if !bytes.iter().any(|byte| matches!(byte, b'<' | b'>')) {
+        return bytes;
+    }
+    let mut out = Vec::with_capacity(bytes.len() + 64);
+    for byte in bytes {
+        match byte {
+            b'<' => out.extend_from_slice(b"\\u003c"),
+            b'>' => out.extend_from_slice(b"\\u003e"),
+            other => out.push(other),
+        }
+    }
+    out
+}
 
 /// Type of the body of every error.
 pub const TEXT: &str = "text/plain; charset=utf-8";
@@ -29,6 +102,15 @@ pub fn boolean(text: &str) -> Result<bool> {
         "" | "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
         _ => Err(Error::bad_parameter("Bad parameter")),
     }
+}
+
+/// A number of a query; what is none is 500 in these versions.
+///
+/// # Errors
+/// `Internal`.
+pub fn integer(text: &str) -> Result<i64> {
+    text.parse()
+        .map_err(|_| Error::internal(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))
 }
 
 /// Reads a JSON body. What is wrong with it is 500 in these versions.
@@ -78,7 +160,15 @@ pub fn cleaned(path: &str) -> Option<String> {
         }
     }
     let slash = if kept.is_empty() { "" } else { slash };
-    Some(format!("/{}{slash}", kept.join("/")))
+    // It goes into a header.
+    let mut clean = String::from("/");
+    for byte in format!("{}{slash}", kept.join("/")).bytes() {
+        match byte {
+            b'!'..=b'~' if !b"%?#".contains(&byte) => clean.push(char::from(byte)),
+            _ => clean.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    Some(clean)
 }
 
 #[cfg(test)]
@@ -109,6 +199,29 @@ mod tests {
     }
 
     #[test]
+    fn each_answer_changes_at_its_version() {
+        let at = Answers::of;
+        assert!(!at(0).json_progress && at(1).json_progress);
+        assert!(!at(1).told_removal && at(2).told_removal);
+        assert!(!at(2).build && at(3).build);
+        assert!(!at(3).top && at(4).top);
+        assert!(!at(4).port_list && at(5).port_list);
+        assert!(!at(5).frames && at(6).frames);
+    }
+
+    #[test]
+    fn failures_within_a_stream_are_framed_like_it() {
+        let error = Error::internal("no");
+        assert_eq!(attach_failure(&error, false), b"Error: no\n");
+        assert_eq!(attach_failure(&error, true), b"\x01\0\0\0\0\0\0\x0aError: no\n");
+    }
+
+    #[test]
+    fn json_is_as_go_wrote_it() {
+        assert_eq!(json(&["a<b>", "&\""]), br#"["a\u003cb\u003e","&\""]"#);
+    }
+
+    #[test]
     fn ids_and_names_are_cut_as_then() {
         assert_eq!(short(&format!("sha256:{}", "ab".repeat(32))), "abababababab");
         assert_eq!(full("sha256:ab"), "ab");
@@ -129,5 +242,6 @@ mod tests {
         check("/..", "/");
         check("//", "/");
         check("/a//", "/a/");
+        check("//a b\r\né?", "/a%20b%0D%0A%C3%A9%3F");
     }
 }

@@ -192,6 +192,11 @@ impl Daemon {
         self.setup.env.push((name.to_owned(), value.to_owned()));
     }
 
+    /// A flag for the daemons of later starts.
+    pub fn set_flag(&mut self, flag: &str) {
+        self.setup.flags.push(flag.to_owned());
+    }
+
     /// Removes all variables from the environment of later daemons.
     pub fn clear_env(&mut self) {
         self.setup.env.clear();

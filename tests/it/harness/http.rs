@@ -168,6 +168,14 @@ impl Wire {
         (out, err)
     }
 
+    /// The next bytes.
+    #[track_caller]
+    pub fn exactly(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.reader.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
     /// What comes until the other side closes.
     #[track_caller]
     pub fn rest(&mut self) -> Vec<u8> {
