@@ -18,6 +18,7 @@ pub mod engine;
 pub mod http;
 pub mod image;
 pub mod model;
+pub mod network;
 pub mod runtime;
 pub mod sys;
 pub mod wire;
