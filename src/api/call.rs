@@ -14,6 +14,8 @@ use crate::wire::{filters, query};
 
 /// Largest JSON body that is read.
 const MAX_BODY: usize = 1 << 20;
+/// What is larger than this takes much memory while it is worked on.
+const LARGE: usize = 64 << 10;
 /// A list is sent in pieces of about this size.
 const LIST_PIECE: usize = 32 << 10;
 
@@ -24,6 +26,8 @@ pub(super) struct Call<'c, 'e> {
     /// What stands for `{name}` in the route's pattern.
     pub(super) name: &'c str,
     pub(super) version: Version,
+    /// It has taken much memory for a moment.
+    pub(super) large: bool,
 }
 
 impl<'c> Call<'c, '_> {
@@ -53,7 +57,9 @@ impl<'c> Call<'c, '_> {
     }
 
     pub(super) fn body(&mut self) -> Result<Vec<u8>> {
-        self.exchange.body_bytes(MAX_BODY)
+        let body = self.exchange.body_bytes(MAX_BODY)?;
+        self.large |= body.len() > LARGE;
+        Ok(body)
     }
 
     /// Runs `work`, which gives up when the client goes away.
@@ -66,7 +72,9 @@ impl<'c> Call<'c, '_> {
         status: u16,
         body: &T,
     ) -> Result<()> {
-        self.reply_bytes(status, json(body))
+        let body = json(body);
+        self.large |= body.len() > LARGE;
+        self.reply_bytes(status, body)
     }
 
     /// Answers with JSON that is written already.

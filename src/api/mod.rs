@@ -91,7 +91,12 @@ impl Api {
                 if route.body == guard::Body::Form {
                     old::take_form(exchange)?;
                 }
-                (route.serve)(&mut Call { api: self, exchange, name, version })
+                let mut call = Call { api: self, exchange, name, version, large: false };
+                let served = (route.serve)(&mut call);
+                if call.large {
+                    crate::sys::memory::trim();
+                }
+                served
             }
             Found::Refused(error) => {
                 if of_old.is_some() {

@@ -326,7 +326,7 @@ mod tests {
             "invalid argument \"x\" for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR",
         );
         refused("run --gpus all x", "skiff: flag '--gpus' is not served yet");
-        refused("run -expose 80 x", "skiff: flag '--expose' is not served yet");
+        refused("run -link db x", "skiff: flag '--link' is not served yet");
         refused("images -viz", "skiff: flag '--viz' is not served yet");
     }
 

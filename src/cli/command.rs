@@ -313,6 +313,16 @@ pub(crate) const COMMANDS: &[Command] = &[
         ..NONE
     },
     Command {
+        name: "port",
+        groups: &[("container", "port")],
+        signature: "CONTAINER [PRIVATE_PORT[/PROTOCOL]]",
+        about: "Show which ports of the host lead to a container",
+        arguments: (1, 2),
+        names: Names::Containers,
+        run: Some(cmd::port::port),
+        ..NONE
+    },
+    Command {
         name: "images",
         groups: &[("image", "ls"), ("image", "list")],
         signature: "[OPTIONS] [REPOSITORY[:TAG]]",
@@ -447,7 +457,6 @@ pub(crate) const COMMANDS: &[Command] = &[
     later("export", &[("container", "export")]),
     later("save", &[("image", "save")]),
     later("load", &[("image", "load")]),
-    later("port", &[("container", "port")]),
     later("insert", &[]),
     later(
         "",

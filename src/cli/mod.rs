@@ -19,6 +19,7 @@ mod help;
 #[cfg(test)]
 mod man;
 mod output;
+mod publish;
 mod reindent;
 mod session;
 mod template;

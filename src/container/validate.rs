@@ -213,33 +213,39 @@ fn check_network(
 }
 
 fn check_ports(config: &RunConfig, host: &HostConfig, warnings: &mut Vec<String>) -> Result<()> {
-    let all = host.publish_all_ports && !config.exposed_ports.is_empty();
-    let first = host.port_bindings.keys().next();
-    match &host.network_mode {
-        NetworkMode::Host | NetworkMode::None => {
-            if all || first.is_some() {
-                warnings.push(
-                    "Published ports are discarded: the network is not the container's own.".into(),
-                );
+    for (ports, bindings) in &host.port_bindings {
+        for binding in bindings {
+            let range = binding.range().or_else(bad)?;
+            if range.is_some_and(|(first, last)| ports.span() > 0 && last - first != ports.span()) {
+                return bad(format!(
+                    "invalid ranges specified for container and host Ports: {ports} and {}",
+                    binding.host_port
+                ));
             }
-        }
-        NetworkMode::Container(_) => {
-            if all || first.is_some() {
-                return bad(
-                    "conflicting options: port publishing and the container type network mode",
-                );
-            }
-        }
-        NetworkMode::Default | NetworkMode::Named(_) => {
-            if let Some(port) = first {
-                return unserved(format!("published port {port}"));
-            }
-            if all {
-                return unserved("publish-all");
+            if binding.address().is_none() {
+                match binding.host_ip.parse::<IpAddr>() {
+                    Ok(address) => return unserved(format!("publishing on the address {address}")),
+                    Err(_) => return bad(format!("invalid ip address: {}", binding.host_ip)),
+                }
             }
         }
     }
-    Ok(())
+    let publishes = host.publish_all_ports && !config.exposed_ports.is_empty()
+        || host.port_bindings.values().any(|bindings| !bindings.is_empty());
+    let own = !config.network_disabled;
+    match &host.network_mode {
+        NetworkMode::Default | NetworkMode::Named(_) if own => Ok(()),
+        NetworkMode::Container(_) if publishes => {
+            bad("conflicting options: port publishing and the container type network mode")
+        }
+        _ if publishes => {
+            warnings.push(
+                "Published ports are discarded: the network is not the container's own.".into(),
+            );
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_names_and_servers(host: &HostConfig) -> Result<()> {
@@ -393,12 +399,18 @@ fn check_device(device: &Device) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::PortBinding;
 
     fn checked(change: impl FnOnce(&mut RunConfig, &mut HostConfig)) -> Result<Checked> {
         let mut config = RunConfig { cmd: Some(vec!["sh".into()]), ..RunConfig::default() };
         let mut host = HostConfig::default();
         change(&mut config, &mut host);
         check(&mut config, &mut host, &BTreeMap::new(), 2)
+    }
+
+    fn publish(host: &mut HostConfig, ports: &str, host_ip: &str, host_port: &str) {
+        let binding = PortBinding { host_ip: host_ip.into(), host_port: host_port.into() };
+        host.port_bindings.insert(ports.parse().unwrap(), vec![binding]);
     }
 
     fn refusal(change: impl FnOnce(&mut RunConfig, &mut HostConfig)) -> String {
@@ -410,9 +422,10 @@ mod tests {
         assert!(checked(|_, _| {}).unwrap().warnings.is_empty());
         let discarded = checked(|_, h| {
             h.network_mode = NetworkMode::Host;
-            h.port_bindings.insert("80".parse().unwrap(), Vec::new());
+            publish(h, "80", "", "");
         });
         assert_eq!(discarded.unwrap().warnings.len(), 1);
+        assert!(checked(|_, h| publish(h, "80-82", "127.0.0.1", "8080-8082")).is_ok());
     }
 
     #[test]
@@ -426,6 +439,22 @@ mod tests {
         );
         assert_eq!(refusal(|c, _| c.stop_signal = "NOPE".into()), "invalid signal: NOPE");
         assert_eq!(refusal(|c, _| c.hostname = "a b".into()), "invalid hostname format: a b");
+    }
+
+    #[test]
+    fn ports_are_checked() {
+        let refused = |ports, ip, port| refusal(|_, h| publish(h, ports, ip, port));
+        assert_eq!(refused("80", "", "x"), "invalid hostPort: x");
+        assert_eq!(refused("80", "1.2.3", ""), "invalid ip address: 1.2.3");
+        assert_eq!(
+            refused("80-82", "", "90-91"),
+            "invalid ranges specified for container and host Ports: 80-82/tcp and 90-91"
+        );
+        let of_container = refusal(|_, h| {
+            h.network_mode = NetworkMode::Container("x".into());
+            publish(h, "80", "", "");
+        });
+        assert!(of_container.starts_with("conflicting options"), "{of_container}");
     }
 
     #[test]
@@ -445,7 +474,7 @@ mod tests {
             assert_eq!(error.kind(), crate::base::Kind::NotImplemented);
             assert!(error.to_string().contains(expected), "{error}");
         };
-        check("80/tcp", &|h| drop(h.port_bindings.insert("80".parse().unwrap(), Vec::new())));
+        check("fe80::1", &|h| publish(h, "80", "fe80::1", ""));
         check("db", &|h| h.network_mode = NetworkMode::Named("db".into()));
         check("other", &|h| h.volumes_from = vec!["other".into()]);
         check("data", &|h| h.binds = vec!["data:/x".into()]);

@@ -15,7 +15,9 @@ use super::{Engine, policy};
 use crate::base::{Id, Result, Timestamp, tree};
 use crate::container::dir::Found;
 use crate::container::{DiskState, Record, State};
+use crate::model::{Attachment, NetworkMode};
 use crate::runtime::handle::{Exit, Handle, Status, read_exit};
+use crate::runtime::launch::Launch;
 use crate::warn;
 
 /// What [`State::Exited`] says when nobody saw the end.
@@ -76,6 +78,7 @@ impl Engine {
             warn!("container {} is unknown: what is left of its run is removed", id.short());
             self.release(&id);
         }
+        self.networks.settle();
         self.sweep(rubbish);
         for id in dead {
             let slot = self.slot(id.as_str())?;
@@ -138,8 +141,10 @@ impl Engine {
     ) -> Arc<Slot> {
         self.images.pin(&record.image, &record.id);
         let slot = Arc::new(Slot::new(Arc::clone(&record), state));
+        let network = monitor.as_ref().and_then(|_| self.take_over_network(&record));
         {
             let mut inner = slot.lock();
+            inner.network = network;
             inner.monitor.clone_from(&monitor);
             inner.unwanted = record.stopped_by_user;
         }
@@ -162,6 +167,26 @@ impl Engine {
             warn!("container {} runs unwatched: {error}", record.id.short());
         }
         slot
+    }
+
+    /// What a running container holds on a bridge, by its launch file.
+    fn take_over_network(&self, record: &Record) -> Option<Arc<Attachment>> {
+        let on_bridge =
+            matches!(record.host.network_mode, NetworkMode::Default | NetworkMode::Named(_));
+        if !on_bridge {
+            return None;
+        }
+        match Launch::read(&self.run_dir(&record.id)) {
+            Ok(launch) => {
+                let attachment = launch.network?;
+                self.networks.adopt(&record.id, &attachment);
+                Some(Arc::new(attachment))
+            }
+            Err(error) => {
+                warn!("container {}: its place in the network: {error}", record.id.short());
+                None
+            }
+        }
     }
 
     /// Containers that have a run directory. Anything else in there is not ours.

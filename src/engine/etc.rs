@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs::Permissions;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -22,7 +22,7 @@ const HOSTS: &str = "127.0.0.1\tlocalhost\n\
 const FALLBACK: [&str; 2] = ["8.8.8.8", "8.8.4.4"];
 
 /// Writes the three files into `run_dir`. `peer` is the run directory of the container whose
-/// network is shared: its files are taken over.
+/// network is shared: its files are taken over. `address` is the container's own, if it has one.
 ///
 /// # Errors
 /// Those of the file system.
@@ -31,6 +31,7 @@ pub(super) fn write(
     daemon_dns: &[String],
     run_dir: &Path,
     peer: Option<&Path>,
+    address: Option<Ipv4Addr>,
 ) -> Result<()> {
     let put = |name: &str, text: String| {
         let path = run_dir.join(name);
@@ -52,11 +53,13 @@ pub(super) fn write(
     // A host without these files is an odd one, but containers run there as well.
     let of_host = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let base = if on_host { of_host("/etc/hosts") } else { HOSTS.to_owned() };
-    put("hosts", hosts(base, record, on_host))?;
+    let own = address.unwrap_or(Ipv4Addr::LOCALHOST);
+    put("hosts", hosts(base, record, (!on_host).then_some(own)))?;
     put("resolv.conf", resolv_conf(&of_host("/etc/resolv.conf"), record, daemon_dns, on_host))
 }
 
-fn hosts(mut text: String, record: &Record, on_host: bool) -> String {
+/// `own` is the address that the container's own name stands for.
+fn hosts(mut text: String, record: &Record, own: Option<Ipv4Addr>) -> String {
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
@@ -67,10 +70,10 @@ fn hosts(mut text: String, record: &Record, on_host: bool) -> String {
         }
     }
     let (name, domain) = (&record.config.hostname, &record.config.domainname);
-    if !on_host && !name.is_empty() {
+    if let Some(own) = own.filter(|_| !name.is_empty()) {
         let names =
             if domain.is_empty() { name.clone() } else { format!("{name}.{domain} {name}") };
-        line(&mut text, "127.0.0.1", &names);
+        line(&mut text, &own.to_string(), &names);
     }
     text
 }
@@ -154,10 +157,11 @@ mod tests {
         record.config.hostname = "box".into();
         record.config.domainname = "example.org".into();
         record.host.extra_hosts = vec!["db:10.0.0.2".into(), "six=[fe80::1]".into()];
-        let text = hosts(HOSTS.to_owned(), &record, false);
+        let own = Ipv4Addr::new(172, 17, 0, 2);
+        let text = hosts(HOSTS.to_owned(), &record, Some(own));
         assert!(text.starts_with("127.0.0.1\tlocalhost\n::1\tlocalhost"));
         assert!(text.ends_with(
-            "ff02::2\tip6-allrouters\n10.0.0.2\tdb\nfe80::1\tsix\n127.0.0.1\tbox.example.org box\n"
+            "ff02::2\tip6-allrouters\n10.0.0.2\tdb\nfe80::1\tsix\n172.17.0.2\tbox.example.org box\n"
         ));
     }
 }

@@ -10,6 +10,7 @@ use crate::base::{Context, Error, Result, atomic_file, tree};
 use crate::container::{Record, State, capabilities, merge, validate};
 use crate::image::Plan;
 use crate::model::{Device, MountKind, MountPoint, NetworkMode};
+use crate::network;
 use crate::runtime::cgroup;
 use crate::runtime::launch::{
     DeviceNode, Launch, Mount, MountSource, Namespace, Namespaces, Rootfs,
@@ -52,19 +53,25 @@ impl Engine {
         let id = &record.id;
         let run_dir = self.run_dir(id);
         let mut pins = Vec::new();
-        let (namespaces, peer) = self.namespaces(record, &mut pins)?;
+        let mut network = self.connect(record)?;
+        let (mut namespaces, peer) = self.namespaces(record, &mut pins)?;
         let mounts = mounts(record)?;
         let devices = devices(&record.host.devices)?;
         let rootfs = self.rootfs(record)?;
 
         make_dir(&run_dir, 0o700)?;
-        let etc = super::etc::write(record, &self.options.dns, &run_dir, peer.as_deref());
-        etc?;
+        let address = network.as_ref().map(|network| network.attachment.address);
+        super::etc::write(record, &self.options.dns, &run_dir, peer.as_deref(), address)?;
         let cgroup::Created { dirs, v2, warnings } = self.cgroups.create(id, &record.host)?;
         for warning in warnings {
             crate::warn!("container {}: {warning}", id.short());
         }
         let security = validate::security(&record.host)?;
+        // As late as can be: it was made beside all this.
+        if let Some(network) = &mut network {
+            let file = network.wait()?;
+            namespaces.net = Namespace::Join(pin(file, &mut pins));
+        }
         let (config, host) = (&record.config, &record.host);
         let unmasked = host.privileged || security.paths_unconfined;
         let launch = Launch {
@@ -103,6 +110,7 @@ impl Engine {
             cgroup_v2: v2,
             init: host.init,
             log: host.log.clone(),
+            network: network.map(|network| network.attachment.clone()),
             io_dir: self.layout.io(id),
             run_dir,
         };
@@ -196,10 +204,39 @@ impl Engine {
         if pid()? != before {
             return Err(Error::conflict(format!("container {} was started again", slot.id)));
         }
-        let held = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-        pins.push(file);
-        Ok(Namespace::Join(held.into()))
+        Ok(Namespace::Join(pin(file, pins)))
     }
+
+    /// Gives a container that is to be on a bridge its place there.
+    fn connect(&self, record: &Record) -> Result<Option<network::Pending>> {
+        let (config, host) = (&record.config, &record.host);
+        let asked = match &host.network_mode {
+            NetworkMode::Default => self.networks.missing().is_none(),
+            NetworkMode::Named(name) => name == network::DEFAULT,
+            NetworkMode::None | NetworkMode::Host | NetworkMode::Container(_) => false,
+        };
+        if !asked || config.network_disabled {
+            return Ok(None);
+        }
+        let all = host.publish_all_ports;
+        let exposed = config.exposed_ports.iter().copied().filter(|_| all).collect();
+        let wanted = network::Wanted { bindings: &host.port_bindings, exposed };
+        let explain = |error: Error| {
+            let what = format!(
+                "driver failed programming external connectivity on endpoint {}: ",
+                record.name
+            );
+            Error::new(error.kind(), format!("{what}{error}"))
+        };
+        self.networks.connect(&record.id, record.run, &wanted).map_err(explain).map(Some)
+    }
+}
+
+/// Keeps `file` open, and gives the path by which others open it.
+fn pin(file: File, pins: &mut Vec<File>) -> PathBuf {
+    let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+    pins.push(file);
+    path.into()
 }
 
 /// The environment but for `HOME`: ours, then the image's and the user's. An entry without `=`

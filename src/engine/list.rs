@@ -174,7 +174,7 @@ struct Sieve {
 impl Sieve {
     /// Values of one key are alternatives, but for labels; keys come all together.
     fn passes(&self, snapshot: &Snapshot) -> bool {
-        let Snapshot { record, state } = snapshot;
+        let Snapshot { record, state, network: _ } = snapshot;
         let any = |key: &str, fits: &dyn Fn(&str) -> bool| {
             self.filters.get(key).is_none_or(|values| values.iter().any(|value| fits(value)))
         };
@@ -283,7 +283,7 @@ mod tests {
             finished_at: Timestamp::ZERO,
             error: None,
         };
-        Snapshot { record: Arc::new(record), state }
+        Snapshot { record: Arc::new(record), state, network: None }
     }
 
     fn passes(filters: &[(&str, &str)], snapshot: &Snapshot) -> bool {

@@ -44,6 +44,7 @@ use std::sync::{Arc, Weak};
 use crate::base::{Context, Digest, Error, Id, Kind, Lock, Result, atomic_file, tree};
 use crate::container::Layout;
 use crate::image;
+use crate::network::{self, Networks};
 use crate::runtime::cgroup::Cgroups;
 pub use crate::runtime::cgroup::usage::{Cpu, Io, Memory, Usage};
 pub use crate::runtime::handle::{AttachOptions, Attacher};
@@ -73,6 +74,7 @@ pub struct Engine {
     id: String,
     layout: Layout,
     images: image::Store,
+    networks: Networks,
     cgroups: Cgroups,
     cpus: usize,
     containers: Lock<Containers>,
@@ -103,11 +105,17 @@ impl Engine {
         let id = installation_id(&options.root)?;
         let layout = Layout::open(&options.root)?;
         let images = image::Store::open(&options.root)?;
+        let networks = Networks::open(&network::Options {
+            bridge: &options.bridge,
+            table: &table_name(&options.run_root, &id),
+            installation: &id,
+        })?;
         let engine = Arc::new_cyclic(|me| Engine {
             me: Weak::clone(me),
             id,
             layout,
             images,
+            networks,
             cgroups: Cgroups::detect(),
             cpus: sys::host::cpus(),
             containers: Lock::default(),
@@ -131,9 +139,11 @@ impl Engine {
     }
 
     /// Releases what a run of container `id` holds outside of its directory: processes, cgroups,
-    /// work directory, run directory. Needs only the id and may be called twice.
+    /// address and ports, work directory, run directory. Needs only the id and may be called
+    /// twice.
     fn release(&self, id: &Id) {
         self.cgroups.release(id);
+        self.networks.release(id);
         for left in [self.layout.work(id), self.run_dir(id)] {
             if let Err(error) = tree::remove(&left) {
                 warn!("remove {}: {error}", left.display());
@@ -149,6 +159,15 @@ impl Engine {
             .spawn(work)
             .map(drop)
             .context(|| format!("start a thread ({name})"))
+    }
+}
+
+/// Name of the table of packet rules. Daemons of several roots may share a host's network, each
+/// with a bridge of its own.
+fn table_name(run_root: &Path, id: &str) -> String {
+    match run_root.to_str() {
+        Some("/run/skiff") => "skiff".to_owned(),
+        _ => format!("skiff-{}", &id[..8]),
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Instant;
 use super::{Attacher, Patience, Snapshot, WaitCondition};
 use crate::base::{Context, Error, Id, Kind, Lock, Result, guard};
 use crate::container::{Activity, Layout, Record, State};
+use crate::model::Attachment;
 use crate::runtime::handle::Handle;
 use crate::sys::poll::{self, EventFd, Interest};
 
@@ -31,6 +32,8 @@ pub(super) struct Inner {
     pub(super) stop: Option<Stop>,
     /// The monitor of the run that is under way.
     pub(super) monitor: Option<Arc<Handle>>,
+    /// The place on a bridge that the run has.
+    pub(super) network: Option<Arc<Attachment>>,
     /// Attachers who wait for the next run.
     pub(super) held: Vec<Attacher>,
     pub(super) waiters: Vec<(WaitCondition, Arc<Outcome>)>,
@@ -72,6 +75,7 @@ impl Slot {
             state,
             stop: None,
             monitor: None,
+            network: None,
             held: Vec::new(),
             waiters: Vec::new(),
             exits: 0,
@@ -94,7 +98,11 @@ impl Slot {
     /// The container as it is now.
     pub(super) fn snapshot(&self) -> Snapshot {
         let inner = self.lock();
-        Snapshot { record: Arc::clone(&inner.record), state: inner.state.clone() }
+        Snapshot {
+            record: Arc::clone(&inner.record),
+            state: inner.state.clone(),
+            network: inner.network.clone(),
+        }
     }
 
     /// The record as it is now.

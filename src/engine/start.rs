@@ -10,6 +10,7 @@ use super::slot::Slot;
 use super::{Engine, Patience};
 use crate::base::{Error, Kind, Result, Timestamp, guard, step};
 use crate::container::{Ask, DiskState, Record, State};
+use crate::model::Attachment;
 use crate::runtime::handle::{Handle, StartFailure, read_exit};
 use crate::warn;
 
@@ -20,6 +21,7 @@ const KILL_TIME: Duration = Duration::from_secs(10);
 struct Begun {
     pid: i32,
     since: Timestamp,
+    network: Option<Arc<Attachment>>,
     /// Lets the supervising thread begin.
     supervisor: Sender<()>,
 }
@@ -55,9 +57,10 @@ impl Engine {
     ) -> Result<()> {
         let claim = Claim::take(slot, ask, name, patience, || ())?;
         match self.begin(&claim, ask) {
-            Ok(Begun { pid, since, supervisor }) => {
+            Ok(Begun { pid, since, network, supervisor }) => {
                 claim.publish(|inner| {
                     inner.state = State::Running { since, pid, paused: false };
+                    inner.network = network;
                     inner.killed = false;
                     inner.unwanted = false;
                     if ask == Ask::Start {
@@ -125,7 +128,8 @@ impl Engine {
                 recorded.keep();
                 monitor.keep();
                 held.keep();
-                Ok(Begun { pid, since, supervisor })
+                let network = prepared.launch.network.map(Arc::new);
+                Ok(Begun { pid, since, network, supervisor })
             }
             Ok(Err(StartFailure { kind, message })) => {
                 // This run has an exit.json: on disk it stays as it is, and adopt sees the same.

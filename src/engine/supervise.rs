@@ -63,6 +63,7 @@ impl Engine {
         inner.stop = None;
         inner.monitor = None;
         self.execs.end_of_run(&slot.id);
+        inner.network = None;
         // Before anybody is told: what they do next must come after it in the events.
         if oom_killed {
             self.emit_container("oom", &inner.record, &[]);

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::base::{Id, Timestamp};
 use crate::container::{Record, State};
-use crate::model::{Endpoint, HostConfig, LogConfig, RunConfig, Signal};
+use crate::model::{Attachment, Endpoint, HostConfig, LogConfig, RunConfig, Signal};
 
 /// What the engine is opened with.
 #[derive(Debug, Clone)]
@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub record: Arc<Record>,
     /// Its state.
     pub state: State,
+    /// Its place on a bridge, while it runs.
+    pub network: Option<Arc<Attachment>>,
 }
 
 /// What a container is to be made of.

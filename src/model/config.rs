@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{PortBinding, PortProto};
+use super::{PortBinding, PortProto, PortRange};
 use crate::base::fields;
 
 fields! {
@@ -92,7 +92,7 @@ fields! {
         /// Which network the container starts in.
         pub network_mode: NetworkMode,
         /// Published ports by container port.
-        pub port_bindings: BTreeMap<PortProto, Vec<PortBinding>>,
+        pub port_bindings: BTreeMap<PortRange, Vec<PortBinding>>,
         /// Publish every exposed port on a random one.
         pub publish_all_ports: bool,
         /// What happens after an exit; `None` for a request that named no policy.

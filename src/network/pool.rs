@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 
 /// The addresses of a network.
 #[derive(Debug)]
-pub struct Pool {
+pub(super) struct Pool {
     network: u32,
     broadcast: u32,
     /// The bridge's own.
@@ -21,7 +21,7 @@ pub struct Pool {
 
 impl Pool {
     /// The network of which `own` with this prefix is the bridge's address.
-    pub fn new(own: Ipv4Addr, prefix: u8) -> Pool {
+    pub(super) fn new(own: Ipv4Addr, prefix: u8) -> Pool {
         let host = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
         let network = u32::from(own) & !host;
         // The first one is passed over: the ring begins behind it.
@@ -37,7 +37,7 @@ impl Pool {
     }
 
     /// Gives the next free address out, `None` when there is none.
-    pub fn take(&mut self) -> Option<Ipv4Addr> {
+    pub(super) fn take(&mut self) -> Option<Ipv4Addr> {
         let behind = self.last.saturating_add(1)..self.broadcast;
         let before = self.network.saturating_add(2)..self.last.saturating_add(1);
         let found = behind.chain(before).find(|address| self.is_free(*address))?;
@@ -48,13 +48,13 @@ impl Pool {
 
     /// Takes this very address, as a container that lives has it. False when it is taken or not
     /// one of ours to give.
-    pub fn reserve(&mut self, address: Ipv4Addr) -> bool {
+    pub(super) fn reserve(&mut self, address: Ipv4Addr) -> bool {
         let address = address.into();
         self.is_free(address) && self.used.insert(address)
     }
 
     /// Takes an address back; one that is free stays so.
-    pub fn release(&mut self, address: Ipv4Addr) {
+    pub(super) fn release(&mut self, address: Ipv4Addr) {
         self.used.remove(&address.into());
     }
 }

@@ -7,12 +7,12 @@
 
 use std::net::Ipv4Addr;
 
-use crate::model::Protocol;
+use crate::model::{Protocol, Published};
 use crate::sys::nft::{Chain, ChainKind, Hook, Match, Rule, Verdict};
 
 /// A bridge and its network.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subnet {
+pub(super) struct Subnet {
     /// Name of the bridge.
     pub bridge: String,
     /// Its own address.
@@ -21,27 +21,10 @@ pub struct Subnet {
     pub prefix: u8,
 }
 
-/// Ports of one protocol that are published together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Published {
-    /// Address on the host; unspecified is all.
-    pub host: Ipv4Addr,
-    /// First port on the host.
-    pub first: u16,
-    /// Last port on the host.
-    pub last: u16,
-    /// The container's address.
-    pub container: Ipv4Addr,
-    /// The container's port; of a range, the first, which is that of the host then.
-    pub port: u16,
-    /// Their protocol.
-    pub protocol: Protocol,
-}
-
 const LOOPBACK: (Ipv4Addr, u8) = (Ipv4Addr::new(127, 0, 0, 0), 8);
 
 /// The chains of our table.
-pub fn chains() -> [Chain; 6] {
+pub(super) fn chains() -> [Chain; 6] {
     let at = |name, kind, hook, priority| Chain { name, hook: Some((kind, hook, priority)) };
     [
         at("raw", ChainKind::Filter, Hook::Prerouting, -300),
@@ -54,7 +37,7 @@ pub fn chains() -> [Chain; 6] {
 }
 
 /// The rules of a bridge.
-pub fn bridge(subnet: &Subnet) -> Vec<Rule> {
+pub(super) fn bridge(subnet: &Subnet) -> Vec<Rule> {
     let Subnet { bridge, gateway, prefix } = subnet;
     let rule = |chain, matches, verdict, comment: &str| Rule {
         chain,
@@ -103,21 +86,30 @@ pub fn bridge(subnet: &Subnet) -> Vec<Rule> {
     ]
 }
 
-/// The rule of published ports. `owner` is shown beside it.
-pub fn published(ports: &Published, owner: &str) -> Rule {
-    let Published { host, first, last, container, port, protocol } = *ports;
-    let number = match protocol {
+/// The rules of published ports that lead to `container`; `owner` is shown beside them.
+///
+/// A range is one rule where its ports have the same numbers on both sides; translation knows no
+/// shift, so that each port is a rule elsewhere.
+pub(super) fn published(published: &Published, container: Ipv4Addr, owner: &str) -> Vec<Rule> {
+    let Published { host, first, ports } = *published;
+    let number = match ports.protocol {
         Protocol::Tcp => 6,
         Protocol::Udp => 17,
         Protocol::Sctp => 132,
     };
-    let mut matches = vec![Match::Protocol(number), Match::Ports(first, last)];
-    if !host.is_unspecified() {
-        matches.insert(0, Match::Destination(host, 32));
+    let rule = |first, last, port| {
+        let mut matches = vec![Match::Protocol(number), Match::Ports(first, last)];
+        if !host.is_unspecified() {
+            matches.insert(0, Match::Destination(host, 32));
+        }
+        let verdict = Verdict::Redirect(container, port);
+        Rule { chain: "ports", matches, verdict, comment: owner.to_owned() }
+    };
+    if first == ports.first && ports.span() > 0 {
+        return vec![rule(first, ports.last, None)];
     }
-    let port = (first == last).then_some(port);
-    let verdict = Verdict::Redirect(container, port);
-    Rule { chain: "ports", matches, verdict, comment: owner.to_owned() }
+    let each = |index| rule(first + index, first + index, Some(ports.first + index));
+    (0..=ports.span()).map(each).collect()
 }
 
 #[cfg(test)]
@@ -130,24 +122,22 @@ mod tests {
     fn the_kernel_takes_all_rules() {
         let subnet =
             Subnet { bridge: "docker0".into(), gateway: [172, 17, 42, 1].into(), prefix: 16 };
-        let mut ports = Published {
-            host: Ipv4Addr::UNSPECIFIED,
-            first: 10_000,
-            last: 19_999,
-            container: [172, 17, 0, 2].into(),
-            port: 10_000,
-            protocol: Protocol::Tcp,
+        let address = Ipv4Addr::new(172, 17, 0, 2);
+        let publish = |host: Ipv4Addr, first, ports: &str| {
+            let ports = ports.parse().unwrap();
+            published(&Published { host, first, ports }, address, "web")
         };
         let mut rules = bridge(&subnet);
-        rules.push(published(&ports, "web"));
-        assert_eq!(rules[10].verdict, Verdict::Redirect(ports.container, None));
-        (ports.host, ports.last) = (Ipv4Addr::LOCALHOST, ports.first);
-        rules.push(published(&ports, "web"));
+        rules.extend(publish(Ipv4Addr::UNSPECIFIED, 10_000, "10000-19999/tcp"));
+        assert_eq!(rules[10].verdict, Verdict::Redirect(address, None));
+        rules.extend(publish(Ipv4Addr::LOCALHOST, 8080, "80-82/udp"));
+        assert_eq!(rules[13].verdict, Verdict::Redirect(address, Some(82)));
+        assert_eq!(rules[13].matches[2], Match::Ports(8082, 8082));
         std::thread::spawn(move || {
             match ns::unshare(NsKind::Net).and_then(|()| Table::open("skiff-t")) {
                 Ok(mut table) => {
                     table.replace(&chains(), &rules).unwrap();
-                    assert_eq!(table.count().unwrap(), 12);
+                    assert_eq!(table.count().unwrap(), 14);
                     assert!(table.watch().is_ok());
                 }
                 Err(error) => eprintln!("skipped: {error}"),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Context, Id, Result, fields};
-use crate::model::{LogConfig, Ulimit};
+use crate::model::{Attachment, LogConfig, Ulimit};
 
 /// Everything about one run of one container.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -78,6 +78,9 @@ pub struct Launch {
     pub log: LogConfig,
     /// The container's `io` directory: log files and `exit.json`.
     pub io_dir: PathBuf,
+    /// Its place on a bridge. Its network namespace is there already then, and is joined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Attachment>,
     /// The run directory: this file, the socket, `hosts`, `hostname`, `resolv.conf`.
     pub run_dir: PathBuf,
 }

@@ -134,6 +134,7 @@ pub struct Table {
     socket: Socket,
     name: String,
     owned: bool,
+    shared: bool,
 }
 
 impl Table {
@@ -143,10 +144,16 @@ impl Table {
     /// EPROTONOSUPPORT and its like when the kernel has no nf_tables.
     pub fn open(name: &str) -> io::Result<Table> {
         let socket = Socket::open(libc::NETLINK_NETFILTER, &[])?;
-        let mut table = Table { socket, name: name.to_owned(), owned: false };
+        let name = name.to_owned();
+        let mut table = Table { socket, name, owned: false, shared: false };
         // Loads the module, or fails where there is none.
         table.exists()?;
         Ok(table)
+    }
+
+    /// Lets others change the table, even where the kernel could keep them from it.
+    pub fn share(&mut self) {
+        self.shared = true;
     }
 
     /// Whether nobody else can change the table.
@@ -193,6 +200,10 @@ impl Table {
         let delete = |kind| message(kind, 0, format!("delete table {name}")).text(1, name);
         let owned = vec![delete(DESTROY_TABLE), make(OWNER_AND_PERSIST)];
         let plain = vec![make(0), delete(DELETE_TABLE), make(0)];
+        if self.shared {
+            self.owned = false;
+            return self.fill(plain, chains, rules);
+        }
         match self.fill(owned, chains, rules) {
             // A kernel that has no such thing.
             Err(error) if matches!(code(&error), Some(libc::EOPNOTSUPP | libc::EINVAL)) => {}

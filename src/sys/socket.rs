@@ -152,6 +152,31 @@ pub fn is_tcp(socket: BorrowedFd<'_>) -> bool {
         .is_ok_and(|protocol: libc::c_int| protocol == libc::IPPROTO_TCP)
 }
 
+/// Whether a socket could be bound to this address and port now: a stream, else datagrams.
+/// bind(2). What remains of closed connections is in nobody's way.
+///
+/// # Errors
+/// EADDRINUSE when another socket has it; EADDRNOTAVAIL when the host lacks the address.
+pub fn try_bind(address: std::net::Ipv4Addr, port: u16, stream: bool) -> io::Result<()> {
+    let kind = if stream { libc::SOCK_STREAM } else { libc::SOCK_DGRAM };
+    // SAFETY: socket takes three integers and touches no memory of ours.
+    let fd = check(unsafe { libc::socket(libc::AF_INET, kind | libc::SOCK_CLOEXEC, 0) })?;
+    // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    if stream {
+        let on: libc::c_int = 1;
+        set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, &on)?;
+    }
+    // SAFETY: sockaddr_in is plain integers, for which zero is valid.
+    let mut name: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    name.sin_family = libc::AF_INET as libc::sa_family_t;
+    name.sin_port = port.to_be();
+    name.sin_addr.s_addr = u32::from(address).to_be();
+    let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+    // SAFETY: `name` is an initialised sockaddr_in of `length` bytes, alive for the call.
+    check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const name).cast(), length) }).map(drop)
+}
+
 /// Bounds how long a connect, a send or a receive on this socket waits; EAGAIN then.
 /// SO_RCVTIMEO, SO_SNDTIMEO. Zero is for ever.
 ///

@@ -133,7 +133,7 @@ fn mistakes() {
         &["run", "-a", "nowhere", "busybox", "true"],
         &["run", "-d", "-a", "stdout", "busybox", "true"],
         &["run", "--rm", "busybox", "nothing-here"],
-        &["run", "--rm", "-p", "80", "busybox", "true"],
+        &["run", "--rm", "-p", "80:x", "busybox", "true"],
         &["run", "--rm", "--network", "mine", "busybox", "true"],
         &["start"],
         &["start", "missing"],

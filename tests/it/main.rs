@@ -29,6 +29,7 @@ mod messages;
 #[path = "../fuzz/mutate.rs"]
 mod mutate;
 mod names;
+mod network;
 mod old;
 mod run;
 mod survive;

@@ -79,7 +79,8 @@ fn a_missing_program_says_so() {
 #[test]
 fn unserved_flags_are_refused_by_name() {
     let d = Daemon::start();
-    for flags in [&["-p", "80"][..], &["--link", "a:b"], &["--volumes-from", "cx"], &["-v", "/vol"]]
+    for flags in
+        [&["--link", "db"][..], &["--link", "a:b"], &["--volumes-from", "cx"], &["-v", "/vol"]]
     {
         let mut args = vec!["run", "--rm"];
         args.extend(flags);
@@ -260,7 +261,7 @@ fn networks_none_host_and_of_another_container() {
         args.extend(["busybox", "ls", "/sys/class/net"]);
         d.ok(args)
     };
-    assert_eq!(links(&[]), "lo");
+    assert_eq!(links(&[]), "eth0\nlo");
     assert_eq!(links(&["--net", "none"]), "lo");
     let first =
         ["run", "-d", "--name", "first", "busybox", "sh", "-c", "hostname peer; sleep 1000"];

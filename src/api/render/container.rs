@@ -1,18 +1,16 @@
 //! Containers as `list` and `inspect` show them.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::super::Options;
-use super::count;
+use super::{count, network};
 use crate::base::order::Ordered;
 use crate::base::{Digest, Id, Timestamp, units};
 use crate::container::{Record, State};
 use crate::engine::{Snapshot, UNKNOWN_CODE};
-use crate::model::{LogDriver, NetworkMode};
+use crate::model::LogDriver;
 use crate::wire::container as wire;
 use crate::wire::container::inspect::GraphDriver;
-use crate::wire::container::network::NetworkSettings;
 use crate::wire::container::summary::{MountPoint, SummaryHostConfig, SummaryNetworks};
 use crate::wire::version::Answers;
 
@@ -23,7 +21,7 @@ pub(in crate::api) fn summary(
     now: Timestamp,
     answers: Answers,
 ) -> wire::Summary<'_> {
-    let Snapshot { record, state } = snapshot;
+    let Snapshot { record, state, network: _ } = snapshot;
     let image_id = record.image.to_string();
     let image = if means == Some(record.image) || record.config.image.is_empty() {
         record.config.image.as_str().into()
@@ -37,7 +35,7 @@ pub(in crate::api) fn summary(
         image_id: image_id.into(),
         command: command(record),
         created: record.created.seconds,
-        ports: Vec::new(),
+        ports: network::ports(snapshot),
         size_rw: None,
         size_root_fs: None,
         labels: std::borrow::Cow::Borrowed(&record.config.labels),
@@ -47,7 +45,7 @@ pub(in crate::api) fn summary(
             network_mode: wire::network_mode_text(&record.host.network_mode),
             annotations: record.host.annotations.clone(),
         },
-        network_settings: SummaryNetworks { networks: networks(record, answers) },
+        network_settings: SummaryNetworks { networks: network::networks(snapshot, answers) },
         mounts: record.mounts.iter().map(MountPoint::from_model).collect(),
     }
 }
@@ -70,7 +68,7 @@ pub(in crate::api) fn inspect(
     driver: &str,
     answers: Answers,
 ) -> wire::Inspect {
-    let Snapshot { record, state } = snapshot;
+    let Snapshot { record, state, network: _ } = snapshot;
     let mut argv = record.argv();
     let path = if argv.is_empty() { String::new() } else { argv.remove(0) };
     let mut config = wire::Config::from_model(&record.config);
@@ -113,10 +111,7 @@ pub(in crate::api) fn inspect(
         size_root_fs: None,
         mounts: record.mounts.iter().map(MountPoint::from_model).collect(),
         config,
-        network_settings: NetworkSettings {
-            networks: networks(record, answers),
-            ..NetworkSettings::default()
-        },
+        network_settings: network::settings(snapshot, answers),
     }
 }
 
@@ -136,34 +131,6 @@ fn command(record: &Record) -> String {
         }
     }
     line
-}
-
-/// The networks that a container takes part in. Until they give addresses, only by name.
-fn networks(record: &Record, answers: Answers) -> BTreeMap<String, wire::EndpointSettings> {
-    let mut networks: BTreeMap<String, wire::EndpointSettings> = record
-        .endpoints
-        .iter()
-        .map(|(name, endpoint)| (name.clone(), wire::EndpointSettings::from_model(endpoint)))
-        .collect();
-    let own = match &record.host.network_mode {
-        NetworkMode::Container(_) => None,
-        NetworkMode::Default => Some("bridge"),
-        NetworkMode::None => Some("none"),
-        NetworkMode::Host => Some("host"),
-        NetworkMode::Named(name) => Some(name.as_str()),
-    };
-    if let Some(asked) = networks.remove("default") {
-        networks.entry(own.unwrap_or("bridge").to_owned()).or_insert(asked);
-    }
-    if let Some(own) = own {
-        if networks.is_empty() {
-            networks.insert(own.to_owned(), wire::EndpointSettings::default());
-        }
-    }
-    if !answers.dns_names {
-        networks.values_mut().for_each(|endpoint| endpoint.dns_names = None);
-    }
-    networks
 }
 
 /// One word for a state.
@@ -243,15 +210,16 @@ fn state_of(state: &State) -> wire::State {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::*;
     use crate::container::DiskState;
-    use crate::model::{HostConfig, RunConfig};
+    use crate::model::{HostConfig, NetworkMode, RunConfig};
     use crate::wire::Version;
 
-    fn snapshot(state: State) -> Snapshot {
+    pub(in crate::api::render) fn snapshot(state: State) -> Snapshot {
         let record = Record {
             version: Record::VERSION,
             id: Id::parse(&"ab".repeat(32)).unwrap(),
@@ -273,7 +241,7 @@ mod tests {
             stopped_by_user: false,
             state: DiskState::Starting,
         };
-        Snapshot { record: Arc::new(record), state }
+        Snapshot { record: Arc::new(record), state, network: None }
     }
 
     fn running() -> Snapshot {

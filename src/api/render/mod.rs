@@ -2,6 +2,7 @@
 
 pub(super) mod container;
 pub(super) mod image;
+mod network;
 pub(super) mod stats;
 pub(super) mod system;
 

@@ -8,7 +8,8 @@ use crate::cli::client::Target;
 use crate::cli::fail::{Failure, Outcome, for_each};
 use crate::cli::output::{escaped, print};
 use crate::cli::session::Session;
-use crate::cli::value;
+use crate::cli::{publish, value};
+use crate::wire::container::config::Empty;
 use crate::wire::container::host::{LogConfig, RestartPolicy};
 use crate::wire::container::{Config, CreateRequest, HostConfig, NetworkingConfig, UpdateResponse};
 
@@ -17,11 +18,27 @@ use crate::wire::container::{Config, CreateRequest, HostConfig, NetworkingConfig
 /// # Errors
 /// Values that contradict each other or that are not served; files that cannot be read.
 pub(crate) fn request(args: &Args) -> Result<CreateRequest, Failure> {
-    Ok(CreateRequest {
-        config: config(args)?,
-        host_config: host_config(args)?,
-        networking_config: NetworkingConfig::default(),
-    })
+    let mut config = config(args)?;
+    let mut host_config = host_config(args)?;
+    ports(args, &mut config, &mut host_config)?;
+    Ok(CreateRequest { config, host_config, networking_config: NetworkingConfig::default() })
+}
+
+/// What is published is exposed as well.
+fn ports(args: &Args, config: &mut Config, host: &mut HostConfig) -> Result<(), Failure> {
+    for text in args.all("expose") {
+        let ports = publish::expose(&text).map_err(Failure::new)?;
+        config.exposed_ports.extend(ports.ports().map(|port| (port.to_string(), Empty {})));
+    }
+    for text in args.all("publish") {
+        let (ports, binding) = publish::publish(&text).map_err(Failure::new)?;
+        for (port, binding) in publish::one_by_one(ports, binding) {
+            config.exposed_ports.insert(port.clone(), Empty {});
+            host.port_bindings.entry(port).or_default().get_or_insert_default().push(binding);
+        }
+    }
+    host.publish_all_ports = args.on("publish-all");
+    Ok(())
 }
 
 fn config(args: &Args) -> Result<Config, Failure> {
@@ -231,9 +248,9 @@ fn binds(args: &Args) -> Vec<String> {
         .collect()
 }
 
-fn anonymous_volumes(args: &Args) -> BTreeMap<String, crate::wire::container::config::Empty> {
+fn anonymous_volumes(args: &Args) -> BTreeMap<String, Empty> {
     let volumes = args.all("volume").into_iter().filter(|volume| !volume.contains(':'));
-    volumes.map(|volume| (volume, crate::wire::container::config::Empty {})).into_map()
+    volumes.map(|volume| (volume, Empty {})).into_map()
 }
 
 /// `--network`, or the switch of 0.6.4.
@@ -404,6 +421,21 @@ mod tests {
     }
 
     #[test]
+    fn ports_are_published_and_exposed() {
+        let request = ask("-p 8000-8001:80-81 -p 127.0.0.1:53:53/udp -p 80 --expose 9 -P x");
+        let CreateRequest { config, host_config: host, .. } = request.unwrap();
+        let exposed: Vec<_> = config.exposed_ports.keys().map(String::as_str).collect();
+        assert_eq!(exposed, ["53/udp", "80/tcp", "81/tcp", "9/tcp"]);
+        let bound = |port: &str| {
+            let list = host.port_bindings[port].iter().flatten();
+            list.map(|b| format!("{}:{}", b.host_ip, b.host_port)).collect::<Vec<_>>()
+        };
+        assert_eq!(bound("80/tcp"), [":8000", ":"]);
+        assert_eq!(bound("53/udp"), ["127.0.0.1:53"]);
+        assert!(host.publish_all_ports);
+    }
+
+    #[test]
     fn old_spellings_mean_what_they_meant() {
         assert_eq!(ask("-n=false x").unwrap().host_config.network_mode, "none");
         assert_eq!(ask("-n x").unwrap().host_config.network_mode, "default");
@@ -431,7 +463,8 @@ mod tests {
             ),
             ("--security-opt x b", "Invalid --security-opt: \"x\""),
             ("--env-file /nowhere b", "open /nowhere: no such file or directory"),
-            ("-p 80 b", "skiff: flag '--publish' is not served yet"),
+            ("-p x b", "invalid containerPort: x"),
+            ("--expose 1:2 b", "invalid port format for --expose: 1:2"),
         ] {
             assert_eq!(ask(line).unwrap_err(), expected);
         }

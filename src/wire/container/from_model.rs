@@ -9,6 +9,7 @@ use super::network::{EndpointIpamConfig, PortBinding};
 use super::{Config, EndpointSettings, HealthConfig, HostConfig, mounts};
 use crate::base::order::Ordered;
 use crate::model;
+use crate::model::ports::split_bindings;
 use crate::model::{LogDriver, NetworkMode};
 
 /// What a size of 0 for /dev/shm comes to.
@@ -167,7 +168,8 @@ impl HostConfig {
             network_mode: network_mode_text(network_mode).into_owned(),
             port_bindings: port_bindings
                 .iter()
-                .map(|(port, list)| (port.to_string(), Some(bindings(list))))
+                .flat_map(|(range, list)| split_bindings(*range, list))
+                .map(|(port, list)| (port.to_string(), Some(bindings(&list))))
                 .into_map(),
             restart_policy: RestartPolicy::from_model(*restart),
             auto_remove: *auto_remove,
@@ -327,7 +329,8 @@ mod tests {
             "HostConfig":{
                 "Binds":["/a:/b:ro"],"NetworkMode":"container:abc","AutoRemove":true,
                 "LogConfig":{"Type":"json-file","Config":{"max-size":"1m","max-file":"2"}},
-                "PortBindings":{"80/tcp":[{"HostIp":"","HostPort":"8080"}]},
+                "PortBindings":{"80/tcp":[{"HostIp":"","HostPort":"8080"}],
+                    "81/tcp":[{"HostIp":"","HostPort":"8081"}]},
                 "RestartPolicy":{"Name":"on-failure","MaximumRetryCount":4},
                 "CapAdd":["cap_net_admin"],"CapDrop":["ALL"],"Dns":["1.1.1.1"],
                 "ConsoleSize":[24,80],"Memory":4194304,"MemorySwap":-1,"MemorySwappiness":0,

@@ -10,7 +10,8 @@ use super::{Config, EndpointSettings, HealthConfig, HostConfig, NetworkingConfig
 use crate::base::order::Ordered;
 use crate::base::{Error, Result, units};
 use crate::model;
-use crate::model::{LogDriver, NetworkMode, PortProto};
+use crate::model::ports::{join_bindings, split_bindings};
+use crate::model::{LogDriver, NetworkMode, PortProto, PortRange};
 
 fn refuse(field: &str) -> Error {
     Error::not_implemented(format!("{field} is not supported"))
@@ -220,10 +221,7 @@ impl HostConfig {
             container_id_file,
             log: log.unwrap_or_default(),
             network_mode: network_mode_of(&network_mode),
-            port_bindings: ports("PortBindings", port_bindings)?
-                .into_iter()
-                .map(|(port, list)| (port, bindings(list)))
-                .into_map(),
+            port_bindings: port_ranges(port_bindings)?,
             publish_all_ports,
             restart: restart_policy.into_model()?,
             auto_remove,
@@ -273,6 +271,22 @@ impl HostConfig {
         };
         Ok((host, log_given))
     }
+}
+
+/// Ports that go on with each other are one from here on. Ranges are read as well, though no
+/// client is known to write them.
+fn port_ranges(
+    map: BTreeMap<String, Option<Vec<PortBinding>>>,
+) -> Result<BTreeMap<PortRange, Vec<model::PortBinding>>> {
+    let mut single = Vec::with_capacity(map.len());
+    for (text, list) in map {
+        let range: PortRange = text
+            .parse()
+            .map_err(|why| Error::bad_parameter(format!("invalid PortBindings {text:?}: {why}")))?;
+        let list = bindings(list);
+        single.extend(split_bindings(range, &list));
+    }
+    Ok(join_bindings(single).into_iter().into_map())
 }
 
 fn bindings(list: Option<Vec<PortBinding>>) -> Vec<model::PortBinding> {

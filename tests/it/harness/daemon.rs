@@ -26,6 +26,7 @@ pub struct Setup {
     flags: Vec<String>,
     env: Vec<(String, String)>,
     no_image: bool,
+    script: String,
 }
 
 impl Setup {
@@ -44,6 +45,18 @@ impl Setup {
         self
     }
 
+    /// Runs this in the daemon's namespaces before the first daemon is there.
+    pub fn prepare(mut self, script: &str) -> Setup {
+        self.script = format!("{script};");
+        self
+    }
+
+    /// With a variable for the daemon.
+    pub fn env(mut self, name: &str, value: &str) -> Setup {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     #[track_caller]
     pub fn start(self) -> Daemon {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -53,9 +66,9 @@ impl Setup {
         fs::create_dir(&dir).unwrap();
 
         // Keeps the namespaces while one daemon follows another.
-        let script = "busybox ip link set lo up; echo; exec sleep 100000";
+        let script = format!("busybox ip link set lo up; {} echo; exec sleep 100000", self.script);
         let mut keeper = Command::new("unshare");
-        keeper.args(["--net", "--mount", "--propagation", "private", "sh", "-c", script]);
+        keeper.args(["--net", "--mount", "--propagation", "private", "sh", "-c", &script]);
         keeper.stdin(Stdio::null()).stdout(Stdio::piped());
         sys::die_with_parent(&mut keeper);
         let mut keeper = keeper.spawn().expect("unshare is installed, and we are root");

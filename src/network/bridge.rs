@@ -1,0 +1,149 @@
+//! The default bridge: found or made, with an address that no route of the host covers.
+
+use std::io::ErrorKind;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use super::rules::Subnet;
+use crate::base::{Context, Error, Kind, Result};
+use crate::model::network::mac_of;
+use crate::sys::rtnl::{Link, Route, Rtnl};
+use crate::{info, warn};
+
+/// Addresses for a bridge that is made, the first that is free wins.
+const CANDIDATES: [(Ipv4Addr, u8); 12] = [
+    (Ipv4Addr::new(172, 17, 42, 1), 16),
+    (Ipv4Addr::new(10, 0, 42, 1), 16),
+    (Ipv4Addr::new(10, 1, 42, 1), 16),
+    (Ipv4Addr::new(10, 42, 42, 1), 16),
+    (Ipv4Addr::new(172, 16, 42, 1), 24),
+    (Ipv4Addr::new(172, 16, 43, 1), 24),
+    (Ipv4Addr::new(172, 16, 44, 1), 24),
+    (Ipv4Addr::new(10, 0, 42, 1), 24),
+    (Ipv4Addr::new(10, 0, 43, 1), 24),
+    (Ipv4Addr::new(192, 168, 42, 1), 24),
+    (Ipv4Addr::new(192, 168, 43, 1), 24),
+    (Ipv4Addr::new(192, 168, 44, 1), 24),
+];
+
+/// Takes the bridge `name` over as it is, or makes it.
+///
+/// # Errors
+/// `Unavailable` when no candidate is free; those of the kernel, which may have no bridges.
+pub(super) fn open(rtnl: &mut Rtnl, name: &str) -> Result<Subnet> {
+    let link = rtnl.link(name).context(|| format!("find bridge {name}"))?;
+    let addresses = match &link {
+        Some(link) => rtnl.addresses(link.index).context(|| format!("look at bridge {name}"))?,
+        None => Vec::new(),
+    };
+    let (gateway, prefix) = match addresses.as_slice() {
+        [] => free_address(&rtnl.routes().context(|| "look for a free address".into())?)?,
+        [first] => *first,
+        [first, ..] => {
+            info!("bridge {name} has several addresses: {}/{} is used", first.0, first.1);
+            *first
+        }
+    };
+    let subnet = Subnet { bridge: name.to_owned(), gateway, prefix };
+    set_up(rtnl, &subnet)?;
+    Ok(subnet)
+}
+
+/// Makes what is missing of a bridge: itself, its address, the settings that it needs. Gives what
+/// is there now.
+pub(super) fn set_up(rtnl: &mut Rtnl, subnet: &Subnet) -> Result<Link> {
+    let Subnet { bridge: name, gateway, prefix } = subnet;
+    let what = || format!("make bridge {name} ({gateway}/{prefix})");
+    let find = |rtnl: &mut Rtnl| rtnl.link(name).context(what);
+    let mut link = find(rtnl)?;
+    if link.is_none() {
+        rtnl.add_bridge(name, mac_of(*gateway)).context(what)?;
+        // What containers send must not configure the host.
+        write_setting(&format!("ipv6/conf/{name}/accept_ra"), "0");
+        link = find(rtnl)?;
+    }
+    let vanished = || Error::new(Kind::Internal, format!("{}: it has vanished", what()));
+    let link = link.ok_or_else(vanished)?;
+    if rtnl.addresses(link.index).context(what)?.is_empty() {
+        match rtnl.add_address(link.index, *gateway, *prefix) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            result => result.context(what)?,
+        }
+    }
+    if !link.up {
+        rtnl.set_up(name).context(what)?;
+    }
+    // Ports published on the host's loopback are reached by way of the bridge.
+    write_setting(&format!("ipv4/conf/{name}/route_localnet"), "1");
+    forward();
+    Ok(link)
+}
+
+/// Lets the host pass packets on.
+fn forward() {
+    let read = std::fs::read_to_string(setting("ipv4/ip_forward")).unwrap_or_default();
+    if read.trim() == "0" {
+        info!("IPv4 forwarding is switched on for containers");
+        write_setting("ipv4/ip_forward", "1");
+    }
+}
+
+fn setting(name: &str) -> PathBuf {
+    PathBuf::from("/proc/sys/net").join(name)
+}
+
+/// Sets a parameter of the network namespace of the calling thread. A host without IPv6 lacks
+/// some; where they cannot be written, others decide about the host's settings.
+pub(super) fn write_setting(name: &str, value: &str) {
+    let path = setting(name);
+    match std::fs::write(&path, value) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => warn!("set {} to {value}: {error}", path.display()),
+    }
+}
+
+/// The first candidate that no route covers or is covered by.
+fn free_address(routes: &[Route]) -> Result<(Ipv4Addr, u8)> {
+    // The default route covers all and says nothing.
+    let special = || routes.iter().filter(|route| route.prefix > 0);
+    let free = |(address, prefix): &(Ipv4Addr, u8)| {
+        !special().any(|route| overlap((*address, *prefix), (route.to, route.prefix)))
+    };
+    CANDIDATES.into_iter().find(free).ok_or_else(|| {
+        Error::new(
+            Kind::Unavailable,
+            "no free range of addresses for the bridge: make one with an address and name it by -b",
+        )
+    })
+}
+
+/// Whether two networks have addresses in common.
+fn overlap((one, first): (Ipv4Addr, u8), (other, second): (Ipv4Addr, u8)) -> bool {
+    let host = u32::MAX.checked_shr(first.min(second).into()).unwrap_or(0);
+    u32::from(one) & !host == u32::from(other) & !host
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_candidate_without_a_route_wins() {
+        let route = |to: [u8; 4], prefix| Route { to: to.into(), prefix, gateway: None, link: 1 };
+        let check = |routes: &[Route], expected: Option<&str>| {
+            let free = free_address(routes).ok();
+            let free = free.map(|(address, prefix)| format!("{address}/{prefix}"));
+            assert_eq!(free.as_deref(), expected);
+        };
+        let all = route([0, 0, 0, 0], 0);
+        check(&[all], Some("172.17.42.1/16"));
+        check(&[all, route([172, 17, 3, 0], 24)], Some("10.0.42.1/16"));
+        check(&[route([172, 16, 0, 0], 12), route([10, 0, 0, 0], 15)], Some("10.42.42.1/16"));
+        check(&[route([172, 16, 0, 0], 12), route([10, 0, 0, 0], 8)], Some("192.168.42.1/24"));
+        let most = [route([172, 16, 0, 0], 12), route([10, 0, 0, 0], 8)];
+        check(&[most[0], most[1], route([192, 168, 42, 9], 32)], Some("192.168.43.1/24"));
+        check(&[most[0], most[1], route([192, 168, 0, 0], 16)], None);
+        check(&[route([128, 0, 0, 0], 1), route([0, 0, 0, 0], 1)], None);
+    }
+}

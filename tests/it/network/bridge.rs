@@ -1,0 +1,195 @@
+//! The default bridge: addresses, the way out, the way to each other.
+
+use super::{HOST, LONG, OUTSIDE, Outside, SHORT};
+use super::{address_of, connect, idle, ip, listen, rules, run_in, talk, veths};
+use crate::harness::{Daemon, Setup, count, wait_until};
+
+#[test]
+fn a_container_has_an_address_a_gateway_and_a_name() {
+    let d = Daemon::start();
+    let bridge = ip(d.keeper_pid(), &["-o", "-4", "address", "show", "docker0"]);
+    assert!(bridge.contains("172.17.42.1/16"), "{bridge}");
+    let pid = idle(&d, "one", &["-h", "box.example.org"]);
+    let shown = d.inspect("one")["NetworkSettings"].clone();
+    assert_eq!(shown["IPAddress"], "172.17.0.2");
+    assert_eq!(shown["IPPrefixLen"], 16);
+    assert_eq!(shown["Gateway"], "172.17.42.1");
+    assert_eq!(shown["Bridge"], "docker0");
+    assert_eq!(shown["MacAddress"], "02:42:ac:11:00:02");
+    assert_eq!(shown["Networks"]["bridge"]["IPAddress"], "172.17.0.2");
+    assert_eq!(shown["Networks"]["bridge"]["NetworkID"].as_str().unwrap().len(), 64);
+
+    let inside = ip(pid, &["-o", "address"]);
+    assert!(inside.contains("eth0    inet 172.17.0.2/16 brd 172.17.255.255"), "{inside}");
+    assert!(inside.contains("inet 127.0.0.1/8"), "{inside}");
+    assert!(!inside.contains("fe80"), "no IPv6 address that others could talk to: {inside}");
+    let link = ip(pid, &["-o", "link", "show", "eth0"]);
+    assert!(link.contains("mtu 1500") && link.contains("02:42:ac:11:00:02"), "{link}");
+    assert_eq!(ip(pid, &["route", "show", "default"]).trim(), "default via 172.17.42.1 dev eth0");
+    let hosts = d.ok(["run", "--rm", "--net", "container:one", "busybox", "cat", "/etc/hosts"]);
+    assert!(hosts.ends_with("172.17.0.2\tbox.example.org"), "{hosts}");
+    assert_eq!(
+        d.ok(["run", "--rm", "busybox", "ping", "-c1", "-W9", "172.17.0.2"]).lines().count(),
+        6
+    );
+    assert_eq!(run_in(d.keeper_pid(), "cat", &["/proc/sys/net/ipv4/ip_forward"]).trim(), "1");
+
+    d.ok(["rm", "-f", "one"]);
+    wait_until("its interface is gone", || veths(&d).is_empty());
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn addresses_are_given_out_in_a_ring() {
+    let d = Daemon::start();
+    idle(&d, "ca", &[]);
+    idle(&d, "cb", &[]);
+    d.ok(["rm", "-f", "ca"]);
+    idle(&d, "cc", &[]);
+    assert_eq!(address_of(&d, "cb"), "172.17.0.3");
+    assert_eq!(address_of(&d, "cc"), "172.17.0.4");
+    d.ok(["stop", "-t", "0", "cb"]);
+    assert_eq!(address_of(&d, "cb"), "");
+    assert_eq!(d.inspect("cb")["NetworkSettings"]["Ports"], serde_json::json!({}));
+    d.ok(["start", "cb"]);
+    assert_eq!(address_of(&d, "cb"), "172.17.0.5");
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn a_small_network_is_used_up_and_an_address_waits_for_its_owner_to_be_gone() {
+    let bridge = "ip link add br7 type bridge; ip address add 10.0.0.3/29 dev br7";
+    let d = Setup::new().prepare(bridge).flag("-b").flag("br7").start();
+    for (name, address) in
+        [("ca", "10.0.0.2"), ("cb", "10.0.0.4"), ("cc", "10.0.0.5"), ("cd", "10.0.0.6")]
+    {
+        idle(&d, name, &[]);
+        assert_eq!(address_of(&d, name), address);
+    }
+    let out = d.cli(["run", "-d", "--name", "ce", "busybox", "sleep", "9"]).output();
+    assert_eq!(out.code, 125);
+    assert!(out.stderr.contains("No unallocated IP available"), "{}", out.stderr);
+    d.ok(["kill", "cb"]);
+    d.ok(["start", "ce"]);
+    assert_eq!(address_of(&d, "ce"), "10.0.0.4");
+    for _ in 0..count(3, 50) {
+        d.ok(["restart", "-t", "0", "ce"]);
+        assert_eq!(address_of(&d, "ce"), "10.0.0.4");
+    }
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn containers_reach_the_outside_and_each_other() {
+    let d = Daemon::start();
+    let outside = Outside::of(&d);
+    let (one, two) = (idle(&d, "one", &[]), idle(&d, "two", &[]));
+    let server = listen(outside.pid(), "0.0.0.0:7000");
+    let seen = talk(one, &format!("{OUTSIDE}:7000"), &server);
+    assert_eq!(seen.to_string(), HOST, "the outside sees the host");
+    let server = listen(two, "0.0.0.0:80");
+    let seen = talk(one, &format!("{}:80", address_of(&d, "two")), &server);
+    assert_eq!(seen.to_string(), address_of(&d, "one"), "containers see each other");
+    assert_eq!(talk(d.keeper_pid(), "172.17.0.3:80", &server).to_string(), "172.17.42.1");
+    // What is not published is not reached from outside, even by who knows the way.
+    ip(outside.pid(), &["route", "add", "172.17.0.0/16", "via", HOST]);
+    assert!(connect(outside.pid(), "172.17.0.3:80", SHORT).is_none());
+    // Nor is the host's loopback reached from a container.
+    let _private = listen(d.keeper_pid(), "127.0.0.1:9000");
+    assert!(connect(one, "172.17.42.1:9000", LONG).is_none());
+    drop(server);
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn without_a_bridge_there_is_loopback_only() {
+    let d = Setup::new().flag("-b").flag("none").start();
+    let links = |args: &[&str]| {
+        let mut all = vec!["run", "--rm"];
+        all.extend(args);
+        all.extend(["busybox", "ls", "/sys/class/net"]);
+        d.ok(all)
+    };
+    assert_eq!(links(&[]), "lo");
+    assert_eq!(links(&["-p", "80:80"]), "lo");
+    let out = d.cli(["run", "--net", "bridge", "busybox", "true"]).output();
+    assert_eq!(out.code, 125);
+    assert!(out.stderr.contains("network bridge not found"), "{}", out.stderr);
+    assert_eq!(ip(d.keeper_pid(), &["-o", "link", "show", "type", "bridge"]), "");
+    assert_eq!(rules(&d), "");
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn some_containers_ask_for_another_network() {
+    let d = Daemon::start();
+    let links = |args: &[&str]| {
+        let mut all = vec!["run", "--rm"];
+        all.extend(args);
+        all.extend(["busybox", "ls", "/sys/class/net"]);
+        d.ok(all)
+    };
+    assert_eq!(links(&["-n=false"]), "lo");
+    assert_eq!(links(&["--net", "none"]), "lo");
+    assert_eq!(links(&["--net", "bridge"]), "eth0\nlo");
+    assert_eq!(links(&[]), "eth0\nlo");
+    assert!(links(&["--net", "host"]).contains("docker0"));
+    idle(&d, "peer", &[]);
+    let shared = ["run", "--rm", "--net", "container:peer", "busybox", "ip", "-o", "-4", "addr"];
+    assert!(d.ok(shared).contains("172.17."), "the peer's address");
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn an_address_stays_with_who_shares_the_network_of_a_dead_container() {
+    let mut d = Daemon::start();
+    idle(&d, "one", &[]);
+    idle(&d, "two", &["--net", "container:one"]);
+    d.ok(["rm", "-f", "one"]);
+    assert_eq!(veths(&d).len(), 1, "its interface is still used");
+    d.restart();
+    // Nobody knows of that address any more: it may be given out again, but not be there twice.
+    wait_until("the old interface is gone", || veths(&d).is_empty());
+    idle(&d, "three", &[]);
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn a_bridge_that_was_deleted_comes_back() {
+    let d = Daemon::start();
+    ip(d.keeper_pid(), &["link", "delete", "docker0"]);
+    let pid = idle(&d, "one", &[]);
+    let server = listen(pid, "0.0.0.0:80");
+    talk(d.keeper_pid(), "172.17.0.2:80", &server);
+    drop(server); // else it keeps the network of the container alive
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn many_containers_come_and_go() {
+    let d = Daemon::start();
+    let many = count(8, 300);
+    for round in 0..count(2, 5) {
+        let run = |n: usize| {
+            let name = format!("c{n}");
+            let port = format!("{}:80", 20_000 + n);
+            d.ok(["run", "-d", "--name", &name, "-p", &port, "busybox", "sleep", "100000"]);
+        };
+        std::thread::scope(|scope| {
+            for start in 0..4 {
+                scope.spawn(move || (start..many).step_by(4).for_each(run));
+            }
+        });
+        assert_eq!(veths(&d).len(), many, "round {round}");
+        let addresses: std::collections::BTreeSet<_> =
+            (0..many).map(|n| address_of(&d, &format!("c{n}"))).collect();
+        assert_eq!(addresses.len(), many);
+        let names: Vec<String> = (0..many).map(|n| format!("c{n}")).collect();
+        let mut args = vec!["rm", "-f"];
+        args.extend(names.iter().map(String::as_str));
+        d.ok(args);
+        wait_until("no interface is left", || veths(&d).is_empty());
+        assert!(!rules(&d).contains("dnat to"), "{}", rules(&d));
+    }
+    d.assert_nothing_left_behind();
+}

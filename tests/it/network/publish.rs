@@ -1,0 +1,164 @@
+//! Published ports: who gets through, who does not, and who has a port.
+
+use std::net::UdpSocket;
+
+use super::{HOST, LONG, Outside, SHORT};
+use super::{address_of, connect, idle, listen, pid_of, rules, talk, talk_udp};
+use crate::harness::{Daemon, in_netns};
+
+#[test]
+fn a_published_port_is_reached_from_everywhere() {
+    let d = Daemon::start();
+    let outside = Outside::of(&d);
+    let web = idle(&d, "web", &["-p", "8080:80", "-p", "8053:53/udp"]);
+    let other = idle(&d, "other", &[]);
+    let server = listen(web, "0.0.0.0:80");
+    let datagrams = in_netns(web, || UdpSocket::bind("0.0.0.0:53").unwrap());
+    let here = d.keeper_pid();
+
+    // Who comes from outside is seen as he is.
+    assert_eq!(talk(outside.pid(), &format!("{HOST}:8080"), &server).to_string(), "192.0.2.2");
+    assert_eq!(
+        talk_udp(outside.pid(), &format!("{HOST}:8053"), &datagrams).to_string(),
+        "192.0.2.2"
+    );
+    for to in ["127.0.0.1", HOST, "172.17.42.1"] {
+        talk(here, &format!("{to}:8080"), &server);
+        talk_udp(here, &format!("{to}:8053"), &datagrams);
+    }
+    for to in [HOST, "172.17.42.1"] {
+        talk(other, &format!("{to}:8080"), &server);
+        talk_udp(other, &format!("{to}:8053"), &datagrams);
+        // The container itself, by way of the host.
+        talk(web, &format!("{to}:8080"), &server);
+        talk_udp(web, &format!("{to}:8053"), &datagrams);
+    }
+    d.ok(["stop", "-t", "0", "web"]);
+    assert!(connect(outside.pid(), &format!("{HOST}:8080"), SHORT).is_none());
+    drop((server, datagrams));
+    assert!(!rules(&d).contains("dnat to"), "{}", rules(&d));
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn a_port_on_loopback_is_for_this_host_alone() {
+    let d = Daemon::start();
+    let outside = Outside::of(&d);
+    let web = idle(&d, "web", &["-p", "127.0.0.1:8080:80", "-p", &format!("{HOST}:8081:81")]);
+    let other = idle(&d, "other", &[]);
+    let (server, second) = (listen(web, "0.0.0.0:80"), listen(web, "0.0.0.0:81"));
+    talk(d.keeper_pid(), "127.0.0.1:8080", &server);
+    talk(outside.pid(), &format!("{HOST}:8081"), &second);
+    assert!(connect(d.keeper_pid(), "127.0.0.1:8081", LONG).is_none());
+    for from in [outside.pid(), other] {
+        assert!(connect(from, &format!("{HOST}:8080"), LONG).is_none());
+    }
+    // Not even by who sends packets for the loopback address over the cable.
+    super::run_in(outside.pid(), "sysctl", &["-qw", "net.ipv4.conf.all.route_localnet=1"]);
+    super::ip(outside.pid(), &["address", "delete", "127.0.0.1/8", "dev", "lo"]);
+    super::ip(outside.pid(), &["route", "add", "127.0.0.1", "via", HOST, "src", "192.0.2.2"]);
+    drop((server, second));
+    assert!(connect(outside.pid(), "127.0.0.1:8080", SHORT).is_none());
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn a_port_is_had_once_and_the_container_stays_startable() {
+    let d = Daemon::start();
+    idle(&d, "one", &["-p", "8080:80"]);
+    let out = d.cli(["run", "-d", "--name", "two", "-p", "8080:80", "busybox", "sleep", "99"]);
+    let out = out.output();
+    assert_eq!(out.code, 125);
+    let text = "Bind for 0.0.0.0:8080 failed: port is already allocated";
+    assert!(out.stderr.contains(text), "{}", out.stderr);
+    assert_eq!(d.status("two"), "created");
+    // Another protocol, and another address of two that are told apart, are fine.
+    idle(&d, "udp", &["-p", "8080:80/udp"]);
+    d.ok(["rm", "-f", "one"]);
+    d.ok(["start", "two"]);
+    assert_eq!(d.ok(["port", "two", "80"]), "0.0.0.0:8080");
+
+    let listener = listen(d.keeper_pid(), "0.0.0.0:9090");
+    let out = d.cli(["run", "-d", "--name", "three", "-p", "9090:80", "busybox", "sleep", "99"]);
+    let out = out.output();
+    assert!(out.stderr.contains("Bind for 0.0.0.0:9090 failed: address already in use"), "{out:?}");
+    drop(listener);
+    d.ok(["start", "three"]);
+    talk(d.keeper_pid(), "127.0.0.1:9090", &listen(pid_of(&d, "three"), "0.0.0.0:80"));
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn free_ports_are_found_and_all_are_shown() {
+    let d = Daemon::start();
+    idle(&d, "web", &["-P", "--expose", "80", "--expose", "90-91/udp", "-p", "127.0.0.1:7000:70"]);
+    let ports = d.ok(["port", "web"]);
+    assert_eq!(
+        ports,
+        "70/tcp -> 127.0.0.1:7000\n80/tcp -> 0.0.0.0:49153\n90/udp -> 0.0.0.0:49153\n\
+         91/udp -> 0.0.0.0:49154"
+    );
+    idle(&d, "next", &["-p", "80", "--expose", "99"]);
+    assert_eq!(
+        d.ok(["ps", "--filter", "name=next", "--format", "{{.Ports}}"]),
+        "99/tcp, 0.0.0.0:49154->80/tcp"
+    );
+    let shown = &d.inspect("next")["NetworkSettings"]["Ports"];
+    assert_eq!(shown["80/tcp"][0]["HostPort"], "49154");
+    assert!(shown["99/tcp"].is_null());
+    let out = d.cli(["port", "next", "81"]).output();
+    assert_eq!(
+        (out.code, out.stderr.as_str()),
+        (1, "Error: No public port '81' published for next\n")
+    );
+    assert_eq!(d.cli(["port", "next", "x"]).output().code, 1);
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn ten_thousand_ports_are_one_rule() {
+    let d = Daemon::start();
+    idle(&d, "small", &["-p", "1:1"]);
+    let before = memory(d.pid());
+    let begin = std::time::Instant::now();
+    let web = idle(&d, "web", &["-p", "10000-19999:10000-19999"]);
+    assert!(begin.elapsed().as_secs() < 10, "{:?}", begin.elapsed());
+    talk(d.keeper_pid(), "127.0.0.1:17777", &listen(web, "0.0.0.0:17777"));
+    assert_eq!(rules(&d).matches("dnat to").count(), 2, "{}", rules(&d));
+    let grown = memory(d.pid()).saturating_sub(before);
+    assert!(grown < 1_500_000, "{grown} bytes more");
+    // A range may be shifted, and looks the same from outside.
+    let other = idle(&d, "other", &["-p", "8000-8002:80-82"]);
+    talk(d.keeper_pid(), "127.0.0.1:8002", &listen(other, "0.0.0.0:82"));
+    assert_eq!(
+        d.ok(["ps", "--filter", "name=web", "--format", "{{.Ports}}"]),
+        "0.0.0.0:10000-19999->10000-19999/tcp"
+    );
+    d.assert_nothing_left_behind();
+}
+
+/// Bytes of memory that a process alone has.
+fn memory(pid: i32) -> usize {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let private = text.lines().filter(|line| line.starts_with("Private_"));
+    let kilobytes =
+        private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<usize>().ok());
+    kilobytes.sum::<usize>() * 1024
+}
+
+#[test]
+fn ports_belong_to_containers_with_a_network_of_their_own() {
+    let d = Daemon::start();
+    let out = d.cli(["run", "--rm", "--net", "host", "-p", "80:80", "busybox", "true"]).output();
+    assert_eq!(out.code, 0);
+    assert!(out.stderr.contains("Published ports are discarded"), "{}", out.stderr);
+    idle(&d, "peer", &[]);
+    let out = d.cli(["run", "--net", "container:peer", "-p", "80:80", "busybox", "true"]).output();
+    assert_eq!(out.code, 125);
+    assert!(out.stderr.contains("conflicting options"), "{}", out.stderr);
+    for wrong in ["x", "80:x", "x:80", "80/x", "1-2:3-5"] {
+        assert_eq!(d.cli(["run", "-p", wrong, "busybox", "true"]).output().code, 125, "{wrong}");
+    }
+    assert_eq!(address_of(&d, "peer"), "172.17.0.2");
+    d.assert_nothing_left_behind();
+}
