@@ -37,7 +37,7 @@ check: ## format, lints, documentation, direction of imports, sizes of files and
 	@scripts/sizes
 
 soak: ## the long repetitions of the same tests (an hour)
-	@scripts/prepare build fixture
+	@scripts/prepare build fixture browser
 	@SKIFF_SOAK=1 scripts/test --release
 
 bench: ## whole processes, side by side with Debian's docker.io where it is installed

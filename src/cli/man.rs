@@ -86,6 +86,20 @@ fn has_page(command: &Command) -> bool {
 }
 
 #[test]
+fn pages_of_other_sections_are_whole() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("man");
+    let text = std::fs::read_to_string(folder.join("skiff-compat.7")).unwrap();
+    assert!(text.starts_with(".TH SKIFF\\-COMPAT 7 "));
+    // Each page that it refers to is there.
+    for line in text.lines().filter_map(|line| line.strip_prefix(".BR ")) {
+        let (name, section) =
+            line.trim_end_matches(',').trim_end_matches(')').split_once(" (").unwrap();
+        let page = format!("{}.{section}", name.replace("\\-", "-"));
+        assert!(folder.join(&page).exists(), "{page}");
+    }
+}
+
+#[test]
 fn the_overview_names_every_command() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("man/skiff.1");
     let text = std::fs::read_to_string(path).unwrap();

@@ -13,6 +13,7 @@
 #[macro_use]
 mod harness;
 
+mod browser;
 mod clients;
 mod concurrency;
 mod crash;

@@ -5,7 +5,7 @@ use super::super::call::Call;
 use super::super::render::container as render;
 use super::{answers, find, flag, images, is_type, reply, wrapped};
 use crate::base::{Error, Kind, Result, Timestamp};
-use crate::container::State;
+use crate::container::{Change, State};
 use crate::engine::{
     CreateRequest, ListQuery, RemoveHow, Snapshot, StopHow, UNKNOWN_CODE, WaitCondition, top_titles,
 };
@@ -163,7 +163,11 @@ pub(super) fn start(call: &mut Call<'_, '_>) -> Result<()> {
         false => None,
     };
     let id = find(call)?.record.id.clone();
-    host.as_ref().map_or(Ok(()), config::HostConfig::check)?;
+    if let Some(limits) = host.map_or(Ok(None), config::HostConfig::limits)? {
+        let (host, _) = limits.into_model()?;
+        let change = Change { host, ..Change::default() };
+        call.patiently(|patience| call.engine().update(id.as_str(), &change, patience))?;
+    }
     let started = call.patiently(|patience| call.engine().start(id.as_str(), patience));
     let started = started.or_else(|error| match error.kind() {
         // It ends at once, with 127 or 126, as then.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::base::{Error, Result, fields};
+use crate::base::order::Ordered as _;
+use crate::base::{Error, Result, fields, units};
 use crate::wire::container as new;
 use crate::wire::container::config::Empty;
 use crate::wire::container::network::PortBinding;
@@ -103,13 +104,13 @@ impl Config {
             // An empty one was none: the image's counts.
             entrypoint: entrypoint.filter(|words| !words.is_empty()),
             network_disabled,
-            exposed_ports: port_bindings.keys().map(|port| (port.clone(), Empty {})).collect(),
+            exposed_ports: port_bindings.keys().map(|port| (port.clone(), Empty {})).into_map(),
             ..new::Config::default()
         };
         let host_config = new::HostConfig {
             memory,
-            // Only "no limit" had a meaning, and only with a limit of memory.
-            memory_swap: if memory > 0 && memory_swap < 0 { -1 } else { 0 },
+            // It has a meaning with a limit of memory alone; negative is no limit.
+            memory_swap: if memory > 0 { memory_swap.max(-1) } else { 0 },
             cpu_shares,
             dns,
             privileged,
@@ -213,18 +214,35 @@ fields! {
 }
 
 impl HostConfig {
-    /// Refuses by name what cannot be served.
+    /// The limits that are asked for by the names of cgroup files; `None` for no change. What
+    /// cannot be served is refused by name.
     ///
     /// # Errors
-    /// `NotImplemented`.
-    pub fn check(&self) -> Result<()> {
+    /// `NotImplemented`; `Internal` for a value that is no number.
+    pub fn limits(self) -> Result<Option<new::HostConfig>> {
         // The id file is written by the client.
         let HostConfig { binds, container_id_file: _, lxc_conf } = self;
-        refuse_if(binds.as_ref().is_some_and(|list| !list.is_empty()), "Binds of a start")?;
-        match lxc_conf.iter().flatten().next() {
-            Some(option) => refuse_if(true, &format!("LxcConf {}={}", option.key, option.value)),
-            None => Ok(()),
+        refuse_if(binds.is_some_and(|list| !list.is_empty()), "Binds of a start")?;
+        let options = lxc_conf.unwrap_or_default();
+        let mut limits = new::HostConfig::default();
+        for KeyValue { key, value } in &options {
+            let wrong = || Error::internal(format!("invalid value of LxcConf {key}={value}"));
+            let size = || units::parse_size(value).ok().and_then(|size| i64::try_from(size).ok());
+            match key.as_str() {
+                "lxc.cgroup.memory.limit_in_bytes" => limits.memory = size().ok_or_else(wrong)?,
+                "lxc.cgroup.memory.memsw.limit_in_bytes" => {
+                    limits.memory_swap = size().ok_or_else(wrong)?;
+                }
+                "lxc.cgroup.memory.soft_limit_in_bytes" => {
+                    limits.memory_reservation = size().ok_or_else(wrong)?;
+                }
+                "lxc.cgroup.cpu.shares" => limits.cpu_shares = size().ok_or_else(wrong)?,
+                "lxc.cgroup.cpuset.cpus" => limits.cpuset_cpus.clone_from(value),
+                "lxc.cgroup.cpuset.mems" => limits.cpuset_mems.clone_from(value),
+                _ => refuse_if(true, &format!("LxcConf {key}={value}"))?,
+            }
         }
+        Ok(Some(limits).filter(|_| !options.is_empty()))
     }
 }
 
@@ -249,6 +267,8 @@ mod tests {
         let host = made.host_config;
         assert_eq!((host.memory, host.memory_swap, host.cpu_shares), (524_288, -1, 5));
         assert!(host.privileged);
+        let swap = request(r#"{"Memory":524288,"MemorySwap":1048576}"#).unwrap();
+        assert_eq!(swap.host_config.memory_swap, 1_048_576);
         assert_eq!(request(r#"{"MemorySwap":-1}"#).unwrap().host_config.memory_swap, 0);
         assert_eq!(request(r#"{"Cmd":[]}"#).unwrap().config.cmd, Some(Vec::new()));
         assert_eq!(request(r#"{"Cmd":null}"#).unwrap().config.cmd, None);
@@ -295,10 +315,18 @@ mod tests {
     }
 
     #[test]
-    fn a_start_takes_an_empty_host_config_alone() {
-        let check = |body: &str| old::read::<HostConfig>(body.as_bytes()).and_then(|h| h.check());
-        check(r#"{"Binds":null,"ContainerIDFile":"/x","LxcConf":[]}"#).unwrap();
-        check("{}").unwrap();
+    fn a_start_takes_limits_alone() {
+        let check = |body: &str| old::read::<HostConfig>(body.as_bytes()).and_then(|h| h.limits());
+        assert_eq!(check(r#"{"Binds":null,"ContainerIDFile":"/x","LxcConf":[]}"#).unwrap(), None);
+        assert_eq!(check("{}").unwrap(), None);
+        let limits = check(
+            r#"{"LxcConf":[{"Key":"lxc.cgroup.cpuset.cpus","Value":"0,1"},
+               {"Key":"lxc.cgroup.memory.limit_in_bytes","Value":"512M"}]}"#,
+        );
+        let limits = limits.unwrap().unwrap();
+        assert_eq!((&*limits.cpuset_cpus, limits.memory), ("0,1", 512 << 20));
+        let wrong = check(r#"{"LxcConf":[{"Key":"lxc.cgroup.cpu.shares","Value":"x"}]}"#);
+        assert_eq!(wrong.unwrap_err().kind(), Kind::Internal);
         assert_eq!(check(r#"{"Binds":["/a:/b"]}"#).unwrap_err().kind(), Kind::NotImplemented);
         assert_eq!(check(r#"{"LxcConf":{"a":"b"}}"#).unwrap_err().kind(), Kind::Internal);
         let error = check(r#"{"LxcConf":[{"Key":"a","Value":"b"}]}"#).unwrap_err();

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::config::Config;
 use super::{full, short};
-use crate::base::order;
+use crate::base::order::{self, Ordered as _};
 use crate::wire::container as new;
 use crate::wire::container::network::{self, PortBinding};
 use crate::wire::container::summary::Port;
@@ -54,7 +54,7 @@ impl Ports {
                     format!("{}->{}{udp}", port.public_port, port.private_port)
                 })
                 .collect();
-            texts.sort_unstable();
+            order::sort_by(&mut texts, |a, b| a.cmp(b));
             texts.dedup();
             return Ports::Text(texts.join(", "));
         }
@@ -164,8 +164,13 @@ pub struct NetworkSettings {
     pub port_mapping: Option<PortMapping>,
 }
 
-/// Public ports by private ones, by protocol.
-type PortMapping = BTreeMap<&'static str, BTreeMap<String, String>>;
+/// Public ports by private ones.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PortMapping {
+    pub tcp: BTreeMap<String, String>,
+    pub udp: BTreeMap<String, String>,
+}
 
 impl NetworkSettings {
     /// From the shape of today; nothing but zeros when it has no address.
@@ -181,14 +186,14 @@ impl NetworkSettings {
             let mapped = ports.iter().filter_map(|(port, bindings)| {
                 Some((port.strip_suffix(suffix)?.to_owned(), public(bindings)?))
             });
-            mapped.collect()
+            mapped.into_map()
         };
         NetworkSettings {
             ip_address: ip_address.clone(),
             ip_prefix_len: *ip_prefix_len,
             gateway: gateway.clone(),
             bridge: bridge.clone(),
-            port_mapping: Some([("Tcp", of_protocol("/tcp")), ("Udp", of_protocol("/udp"))].into()),
+            port_mapping: Some(PortMapping { tcp: of_protocol("/tcp"), udp: of_protocol("/udp") }),
         }
     }
 }
@@ -214,8 +219,8 @@ impl Inspect {
             hostname_path: whole.hostname_path.clone(),
             hosts_path: whole.hosts_path.clone(),
             volumes: started
-                .then(|| mounts().map(|m| (m.destination.clone(), m.source.clone())).collect()),
-            volumes_rw: started.then(|| mounts().map(|m| (m.destination.clone(), m.rw)).collect()),
+                .then(|| mounts().map(|m| (m.destination.clone(), m.source.clone())).into_map()),
+            volumes_rw: started.then(|| mounts().map(|m| (m.destination.clone(), m.rw)).into_map()),
         }
     }
 }

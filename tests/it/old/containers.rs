@@ -130,6 +130,10 @@ fn start_reads_its_body_when_it_is_json() {
         501,
         "LxcConf a=b",
     );
+    let limit = json!({"LxcConf": [{"Key": "lxc.cgroup.cpu.shares", "Value": "99"}]});
+    let limited = old.create(&shell("true"));
+    assert_exactly(&start(&limited, JSON, &limit.to_string()), 204, "");
+    assert_eq!(old.inspect(&limited)["Config"]["CpuShares"], 99);
     let body = "{\"Binds\":null,\"ContainerIDFile\":\"/x\",\"LxcConf\":[]}";
     assert_exactly(&start(&id, JSON, body), 204, "");
     let full = old.inspect(&id)["ID"].as_str().unwrap().to_owned();

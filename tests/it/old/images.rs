@@ -122,7 +122,7 @@ fn a_list_has_a_line_for_each_tag() {
         .collect()
     };
     let mut all = listed("");
-    all.sort();
+    all.sort_unstable();
     let mut expected =
         ["busybox:latest", "gone:latest", "u/d:a", "u:5000/d:b", "u:latest", &untagged];
     expected.sort_unstable();
