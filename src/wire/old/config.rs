@@ -115,6 +115,8 @@ impl Config {
             dns,
             privileged,
             port_bindings,
+            // What an image exposes was published.
+            publish_all_ports: !network_disabled,
             volumes_from: Some(volumes_from).filter(|text| !text.is_empty()).map(list),
             ..new::HostConfig::default()
         };
@@ -126,9 +128,13 @@ impl Config {
         let host = host.cloned().unwrap_or_default();
         let config = config.clone();
         let given = |list: Option<Vec<String>>| list.filter(|list| !list.is_empty());
-        let specs = host.port_bindings.iter().flat_map(|(port, bindings)| {
-            bindings.iter().flatten().map(|binding| port_spec(port, binding))
-        });
+        let mut specs = Vec::new();
+        for (port, bindings) in &host.port_bindings {
+            specs.extend(bindings.iter().flatten().map(|binding| port_spec(port, binding)));
+        }
+        let bound = |port: &&String| host.port_bindings.contains_key(port.as_str());
+        let exposed = config.exposed_ports.keys().filter(|port| !bound(port));
+        specs.extend(exposed.map(|port| port_spec(port, &PortBinding::default())));
         Config {
             hostname: config.hostname,
             domainname: config.domainname,
@@ -139,7 +145,7 @@ impl Config {
             attach_stdin: config.attach_stdin,
             attach_stdout: config.attach_stdout,
             attach_stderr: config.attach_stderr,
-            port_specs: given(Some(specs.collect())),
+            port_specs: given(Some(specs)),
             tty: config.tty,
             open_stdin: config.open_stdin,
             stdin_once: config.stdin_once,

@@ -204,17 +204,58 @@ fn wait_blocks_until_the_end() {
     });
 }
 
-#[test]
-fn an_end_that_nobody_saw_is_minus_127() {
-    let mut d = Daemon::start();
-    let id = Old::new(&d).running("exec sleep 1000");
-    // The whole machine dies: daemon, monitor, program.
-    let pid = Old::new(&d).inspect(&id)["State"]["Pid"].as_i64().unwrap();
+/// The whole machine dies: daemon, monitor, program.
+fn cut_the_power(d: &mut Daemon, id: &str) {
+    let pid = Old::new(d).inspect(id)["State"]["Pid"].as_i64().unwrap();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
     d.kill9();
     crate::harness::send_signal(parent.trim().parse().unwrap(), libc::SIGKILL);
     crate::harness::send_signal(i32::try_from(pid).unwrap(), libc::SIGKILL);
+}
+
+#[test]
+fn nothing_becomes_a_ghost() {
+    let mut d = Daemon::start();
+    let config = json!({"Image": "busybox", "Cmd": ["sh", "-c", "read line; exit 7"],
+                        "OpenStdin": true});
+    let id = Old::new(&d).create(&config);
+    Old::new(&d).start(&id);
+    let pid = Old::new(&d).inspect(&id)["State"]["Pid"].clone();
+    d.restart();
+    let old = Old::new(&d);
+    let state = old.inspect(&id)["State"].clone();
+    assert_eq!(
+        (&state["Running"], &state["Ghost"], &state["Pid"]),
+        (&json!(true), &json!(false), &pid)
+    );
+    let status = old.get("/containers/json").expect(200)[0]["Status"].clone();
+    assert!(status.as_str().unwrap().starts_with("Up "), "{status}");
+    // It is attached to, and its exit code is its own.
+    let mut wire = d.wire();
+    let path = old.path(&format!("/containers/{id}/attach?stream=1&stdin=1&stdout=1"));
+    wire.send(format!("POST {path} HTTP/1.1\r\nHost: t\r\n\r\nline\n"));
+    assert_eq!(wire.head().0, 200);
+    assert_eq!(wire.rest(), b"");
+    assert_eq!(old.wait(&id), 7);
+    // With -r, which is the default, what has died with the machine runs again.
+    old.start(&id);
+    cut_the_power(&mut d, &id);
+    d.restart();
+    let old = Old::new(&d);
+    wait_until("it runs again", || old.inspect(&id)["State"]["Running"] == true);
+    assert_exactly(&old.ask("POST", &format!("/containers/{id}/kill")), 204, "");
+    // A former ghost starts like any other.
+    old.start(&id);
+    assert_exactly(&old.ask("POST", &format!("/containers/{id}/kill")), 204, "");
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn an_end_that_nobody_saw_is_minus_127() {
+    let mut d = Daemon::start();
+    let id = Old::new(&d).running("exec sleep 1000");
+    cut_the_power(&mut d, &id);
     d.set_flag("-r=false");
     d.restart();
     let old = Old::new(&d);

@@ -3,6 +3,7 @@
 mod attach;
 mod containers;
 mod images;
+mod network;
 mod routing;
 mod shapes;
 mod system;
