@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use super::Engine;
 use crate::base::{Context, Result};
 use crate::container::Record;
 use crate::model::NetworkMode;
@@ -20,6 +21,16 @@ const HOSTS: &str = "127.0.0.1\tlocalhost\n\
     ff02::2\tip6-allrouters\n";
 /// Servers for containers when the host has none that they could reach.
 const FALLBACK: [&str; 2] = ["8.8.8.8", "8.8.4.4"];
+
+impl Engine {
+    /// The servers that containers on a network get where neither they nor the daemon name any
+    /// and those of the host are out of reach; `None` where that is not so.
+    pub fn fallback_dns(&self) -> Option<[&'static str; 2]> {
+        let host = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        let none = self.options.dns.is_empty() && reachable(&host).next().is_none();
+        none.then_some(FALLBACK)
+    }
+}
 
 /// Writes the three files into `run_dir`. `peer` is the run directory of the container whose
 /// network is shared: its files are taken over. `address` is the container's own, if it has one.
@@ -82,33 +93,45 @@ fn line(text: &mut String, address: &str, names: &str) {
     writeln!(text, "{address}\t{names}").expect("a string takes all that is written");
 }
 
+/// The values of `key` in a resolv.conf(5).
+fn words<'t>(text: &'t str, key: &'t str) -> impl Iterator<Item = &'t str> {
+    text.lines().flat_map(move |line| {
+        let line = line.split(['#', ';']).next().unwrap_or_default();
+        let mut words = line.split_ascii_whitespace();
+        let ours = words.next() == Some(key);
+        words.filter(move |_| ours)
+    })
+}
+
+/// The servers that are not on the host's loopback.
+fn reachable(text: &str) -> impl Iterator<Item = &str> {
+    words(text, "nameserver").filter(|server| {
+        let address = server.split('%').next().unwrap_or_default().parse::<IpAddr>();
+        address.is_ok_and(|address| !address.is_loopback())
+    })
+}
+
 /// The container's own servers, else the daemon's, else the host's. Servers on the host's loopback
 /// are out of a container's reach unless it shares the host's network.
 fn resolv_conf(host: &str, record: &Record, daemon_dns: &[String], on_host: bool) -> String {
-    let words = |key: &str| -> Vec<String> {
-        let of_line = |line: &str| {
-            let line = line.split(['#', ';']).next().unwrap_or_default();
-            let mut words = line.split_ascii_whitespace().map(str::to_owned);
-            (words.next().as_deref() == Some(key)).then(|| words.collect::<Vec<_>>())
-        };
-        host.lines().filter_map(of_line).flatten().collect()
+    let own = |words: &mut dyn Iterator<Item = &str>| -> Vec<String> {
+        words.map(str::to_owned).collect()
     };
     let wanted = &record.host;
     let mut servers = if wanted.dns.is_empty() { daemon_dns.to_vec() } else { wanted.dns.clone() };
     let from_host = servers.is_empty();
     if from_host {
-        let reachable = |server: &String| {
-            let address = server.split('%').next().unwrap_or_default().parse::<IpAddr>();
-            on_host || address.is_ok_and(|address| !address.is_loopback())
+        servers = match on_host {
+            true => own(&mut words(host, "nameserver")),
+            false => own(&mut reachable(host)),
         };
-        servers = words("nameserver").into_iter().filter(reachable).collect();
         if servers.is_empty() && !on_host {
             servers = FALLBACK.map(str::to_owned).to_vec();
         }
     }
-    let chosen = |own: &[String], key: &str| match own {
-        [] if from_host => words(key),
-        own => own.to_vec(),
+    let chosen = |given: &[String], key: &str| match given {
+        [] if from_host => own(&mut words(host, key)),
+        given => given.to_vec(),
     };
     let mut search = chosen(&wanted.dns_search, "search");
     search.retain(|domain| domain != ".");

@@ -21,7 +21,16 @@ impl Socket {
 
     /// Sends all of `parts`. With `patient` a peer that reads nothing is waited for; otherwise
     /// the socket's time-out for sending ends it.
-    pub(super) fn send(&self, mut parts: &mut [IoSlice<'_>], patient: bool) -> io::Result<()> {
+    pub(super) fn send(&self, parts: &mut [IoSlice<'_>], patient: bool) -> io::Result<()> {
+        self.send_while(parts, &|| patient)
+    }
+
+    /// The same; when the time-out for sending has passed, `patient` is asked whether to go on.
+    pub(super) fn send_while(
+        &self,
+        mut parts: &mut [IoSlice<'_>],
+        patient: &dyn Fn() -> bool,
+    ) -> io::Result<()> {
         // Empty parts at the front would look like a write of nothing.
         IoSlice::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
@@ -29,7 +38,7 @@ impl Socket {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(sent) => IoSlice::advance_slices(&mut parts, sent),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if !patient {
+                    if !patient() {
                         return Err(ErrorKind::TimedOut.into());
                     }
                 }

@@ -131,7 +131,18 @@ pub(super) fn create(call: &mut Call<'_, '_>) -> Result<()> {
     let networked = !wanted.network_disabled;
     let today = wanted.into_request()?;
     let (mut config, _) = today.config.into_model()?;
-    let (host, log_given) = today.host_config.into_model()?;
+    let (mut host, log_given) = today.host_config.into_model()?;
+    let mut warnings = Vec::new();
+    if networked && host.dns.is_empty() {
+        if let Some(servers) = engine.fallback_dns() {
+            let [one, other] = servers;
+            warnings.push(format!(
+                "The host's name servers cannot be reached from a container. Default servers are \
+                 used: [{one} {other}]"
+            ));
+            host.dns = servers.map(str::to_owned).to_vec();
+        }
+    }
     // What the merge of today does otherwise.
     let own = &image.config;
     if config.cmd.as_ref().is_none_or(Vec::is_empty) {
@@ -149,7 +160,7 @@ pub(super) fn create(call: &mut Call<'_, '_>) -> Result<()> {
     }
     let request = CreateRequest { config, host, log_given, ..CreateRequest::default() };
     let created = engine.create(request)?;
-    let mut warnings = created.warnings;
+    warnings.extend(created.warnings);
     if networked && !engine.info().ipv4_forwarding {
         warnings.push("IPv4 forwarding is disabled.".into());
     }

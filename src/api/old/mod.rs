@@ -18,7 +18,7 @@ use crate::http::{Exchange, Query, Reply};
 use crate::wire::old::{self, Route as Failures};
 
 /// Largest form.
-const MAX_FORM: usize = 10 << 20;
+const MAX_FORM: usize = 1 << 20;
 
 /// What is served.
 pub(super) static ROUTES: &[Route] = &[

@@ -8,7 +8,7 @@ pub mod frames;
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::head::Head;
 use super::socket::Socket;
+use crate::sys::poll;
 use frames::{Arrived, Decoder};
 
 /// What a client's key is joined with; RFC 6455, section 1.3.
@@ -25,6 +26,8 @@ const PIECE: usize = 32 * 1024;
 const STACK_BYTES: usize = 128 * 1024;
 /// For a client to end the connection after the last frame.
 const LINGER: Duration = Duration::from_secs(2);
+/// After the session's end a client that takes nothing for so long is given up.
+const STALLED: Duration = Duration::from_secs(30);
 /// Normal end.
 const NORMAL: u16 = 1000;
 /// The peer did what the protocol forbids.
@@ -97,13 +100,14 @@ fn is_origin(text: &str) -> bool {
 }
 
 /// The client's end, for both directions.
-struct Outlet {
+struct Outlet<'a> {
     socket: Socket,
+    session: &'a UnixStream,
     /// Held while a frame is written; whether the last one has been.
     closed: Mutex<bool>,
 }
 
-impl Outlet {
+impl Outlet<'_> {
     fn send(&self, opcode: u8, payload: &[u8]) -> io::Result<()> {
         let mut closed = self.closed.lock().unwrap_or_else(|torn| torn.into_inner());
         if *closed {
@@ -111,7 +115,9 @@ impl Outlet {
         }
         *closed = opcode == frames::CLOSE;
         let (head, used) = frames::head(opcode, payload.len());
-        self.socket.send(&mut [IoSlice::new(&head[..used]), IoSlice::new(payload)], true)
+        let mut parts = [IoSlice::new(&head[..used]), IoSlice::new(payload)];
+        // A slow client is waited for as long as there is a session.
+        self.socket.send_while(&mut parts, &|| !poll::hung_up(self.session.as_fd()))
     }
 }
 
@@ -122,7 +128,9 @@ impl Outlet {
 /// # Errors
 /// When no thread can be had.
 pub fn pump(client: OwnedFd, early: Vec<u8>, session: &UnixStream, how: Pump) -> io::Result<()> {
-    let outlet = Outlet { socket: Socket::new(client), closed: Mutex::new(false) };
+    let socket = Socket::new(client);
+    socket.set_write_timeout(Some(STALLED))?;
+    let outlet = Outlet { socket, session, closed: Mutex::new(false) };
     let (over, is_over) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         let reader = std::thread::Builder::new().name("websocket".into()).stack_size(STACK_BYTES);
@@ -145,7 +153,7 @@ pub fn pump(client: OwnedFd, early: Vec<u8>, session: &UnixStream, how: Pump) ->
 }
 
 /// From the session to the client.
-fn bring_out(outlet: &Outlet, mut session: &UnixStream, text: bool) -> io::Result<()> {
+fn bring_out(outlet: &Outlet<'_>, mut session: &UnixStream, text: bool) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
     let mut kept = 0; // the beginning of a character
     loop {
@@ -169,7 +177,7 @@ fn bring_out(outlet: &Outlet, mut session: &UnixStream, text: bool) -> io::Resul
 }
 
 /// From the client to the session, until the connection ends.
-fn bring_in(outlet: &Outlet, mut early: Vec<u8>, session: &UnixStream, input: bool) {
+fn bring_in(outlet: &Outlet<'_>, mut early: Vec<u8>, session: &UnixStream, input: bool) {
     let mut decoder = Decoder::default();
     let mut take = |arrived: Arrived<'_>| -> io::Result<()> {
         match arrived {

@@ -11,7 +11,7 @@ mod websocket;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Daemon, Reply};
+use crate::harness::{Daemon, Reply, Setup};
 
 const VERSIONS: [&str; 7] = ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6"];
 
@@ -83,6 +83,15 @@ impl<'a> Old<'a> {
     fn inspect(&self, id: &str) -> Value {
         self.get(&format!("/containers/{id}/json")).expect(200)
     }
+}
+
+/// A daemon on a host with this name server.
+fn host_with_server(server: &str) -> Daemon {
+    let script = format!(
+        "echo nameserver {server} > /tmp/skiff-resolv.$$; \
+         mount --bind /tmp/skiff-resolv.$$ /etc/resolv.conf; rm /tmp/skiff-resolv.$$"
+    );
+    Setup::new().prepare(&script).start()
 }
 
 fn shell(script: &str) -> Value {

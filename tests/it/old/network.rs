@@ -1,8 +1,8 @@
 //! Addresses and ports: sections 8.1 to 8.3, and `PortSpecs`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Old, assert_exactly};
+use super::{Old, assert_exactly, host_with_server};
 use crate::harness::Daemon;
 
 #[test]
@@ -46,6 +46,29 @@ fn ports_are_published_and_shown_in_the_words_of_each_version() {
                          "PortMapping": null});
     assert_eq!(network, nothing);
     d.assert_nothing_left_behind();
+}
+
+#[test]
+fn name_servers_out_of_reach_are_replaced_with_a_warning() {
+    let d = host_with_server("127.0.0.53");
+    let old = Old::new(&d);
+    let create = |config: &Value| {
+        old.post("/containers/create", "application/json", &config.to_string()).expect(201)
+    };
+    let warns = |made: &Value| made["Warnings"].to_string().contains("[8.8.8.8 8.8.4.4]");
+    let mut config = json!({"Image": "busybox", "Cmd": ["cat", "/etc/resolv.conf"]});
+    let made = create(&config);
+    assert!(warns(&made), "{made}");
+    let id = made["Id"].as_str().unwrap();
+    assert_eq!(old.inspect(id)["Config"]["Dns"], json!(["8.8.8.8", "8.8.4.4"]));
+    old.start(id);
+    old.wait(id);
+    assert_eq!(d.ok(["logs", id]), "nameserver 8.8.8.8\nnameserver 8.8.4.4");
+    config["NetworkDisabled"] = json!(true);
+    assert!(!warns(&create(&config)));
+    config["NetworkDisabled"] = json!(false);
+    config["Dns"] = json!(["192.0.2.1"]);
+    assert!(!warns(&create(&config)));
 }
 
 #[test]
