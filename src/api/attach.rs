@@ -61,5 +61,5 @@ pub(super) fn over_websocket(
     let attacher = Attacher { socket: theirs.into(), early: Vec::new(), options, detach_keys };
     call.engine().attach(snapshot.record.id.as_str(), attacher)?;
     let how = Pump { input: options.stdin && options.stream, text };
-    websocket::pump(client, early, &ours, how).context(|| "attach by websocket".into())
+    websocket::pump(client, early, ours, how).context(|| "attach by websocket".into())
 }

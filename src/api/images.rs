@@ -176,6 +176,7 @@ fn import_url(call: &mut Call<'_, '_>, url: &str, spec: &ImportSpec, voice: Voic
             out: RefCell::new(&mut stream),
             total,
             voice,
+            arrived: Cell::new(0),
             shown: Cell::new(0),
             broken: Cell::new(false),
         };
@@ -250,12 +251,14 @@ struct Progress<'a, W: Write> {
     out: RefCell<&'a mut W>,
     total: u64,
     voice: Voice,
+    arrived: Cell<u64>,
     shown: Cell<u64>,
     broken: Cell<bool>,
 }
 
 impl<W: Write> Progress<'_, W> {
     fn show(&self, arrived: u64) {
+        self.arrived.set(arrived);
         if arrived < self.shown.get() + self.voice.step(self.total) && arrived != self.total {
             return;
         }
@@ -263,9 +266,10 @@ impl<W: Write> Progress<'_, W> {
         self.write(&self.voice.progress(arrived, self.total));
     }
 
-    /// Old versions end the line of a terminal by an empty message.
+    /// Old versions tell of the end, and end the line of a terminal by an empty message.
     fn finish(&self) {
         if let Voice::Old(voice) = self.voice {
+            self.write(&self.voice.progress(self.arrived.get(), self.total));
             self.write(&voice.status(""));
         }
     }
@@ -315,6 +319,7 @@ mod tests {
             out: RefCell::new(&mut out),
             total: PROGRESS_STEP + 10,
             voice: Voice::Today,
+            arrived: Cell::new(0),
             shown: Cell::new(0),
             broken: Cell::new(false),
         };

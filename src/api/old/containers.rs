@@ -180,16 +180,20 @@ pub(super) fn start(call: &mut Call<'_, '_>) -> Result<()> {
         call.patiently(|patience| call.engine().update(id.as_str(), &change, patience))?;
     }
     let started = call.patiently(|patience| call.engine().start(id.as_str(), patience));
-    let started = started.or_else(|error| match error.kind() {
-        // It ends at once, with 127 or 126, as then.
-        Kind::ProgramNotFound | Kind::ProgramNotExecutable => Ok(()),
-        Kind::NotModified => {
-            Err(Error::internal(format!("The container {id} is already running.")))
-        }
-        _ => Err(error),
+    let started = started.map_err(|error| match error.kind() {
+        Kind::NotModified => Error::internal(format!("The container {id} is already running.")),
+        _ => error,
     });
-    wrapped(call, "starting", started)?;
+    wrapped(call, "starting", begun(started))?;
     call.reply_empty(204)
+}
+
+/// A program that cannot be started is no failure: it ends at once, with 127 or 126, as then.
+fn begun(result: Result<()>) -> Result<()> {
+    result.or_else(|error| match error.kind() {
+        Kind::ProgramNotFound | Kind::ProgramNotExecutable => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// Seconds before SIGKILL; what is no such number is the container's own, else 10.
@@ -210,7 +214,7 @@ pub(super) fn restart(call: &mut Call<'_, '_>) -> Result<()> {
     let id = find(call)?.record.id.clone();
     let how = stop_how(call);
     let restarted = call.patiently(|patience| call.engine().restart(id.as_str(), how, patience));
-    wrapped(call, "restarting", restarted)?;
+    wrapped(call, "restarting", begun(restarted))?;
     call.reply_empty(204)
 }
 

@@ -10,13 +10,12 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Mutex;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::head::Head;
 use super::socket::Socket;
-use crate::sys::poll;
+use crate::sys::poll::{self, Interest};
 use frames::{Arrived, Decoder};
 
 /// What a client's key is joined with; RFC 6455, section 1.3.
@@ -99,15 +98,15 @@ fn is_origin(text: &str) -> bool {
     })
 }
 
-/// The client's end, for both directions.
-struct Outlet<'a> {
-    socket: Socket,
-    session: &'a UnixStream,
+/// Both ends, for both directions.
+struct Pair {
+    client: Socket,
+    session: UnixStream,
     /// Held while a frame is written; whether the last one has been.
     closed: Mutex<bool>,
 }
 
-impl Outlet<'_> {
+impl Pair {
     fn send(&self, opcode: u8, payload: &[u8]) -> io::Result<()> {
         let mut closed = self.closed.lock().unwrap_or_else(|torn| torn.into_inner());
         if *closed {
@@ -117,7 +116,12 @@ impl Outlet<'_> {
         let (head, used) = frames::head(opcode, payload.len());
         let mut parts = [IoSlice::new(&head[..used]), IoSlice::new(payload)];
         // A slow client is waited for as long as there is a session.
-        self.socket.send_while(&mut parts, &|| !poll::hung_up(self.session.as_fd()))
+        self.client.send_while(&mut parts, &|| !poll::hung_up(self.session.as_fd()))
+    }
+
+    fn shut_session(&self, how: Shutdown) {
+        // ENOTCONN: the other end was faster.
+        drop(self.session.shutdown(how));
     }
 }
 
@@ -127,37 +131,33 @@ impl Outlet<'_> {
 ///
 /// # Errors
 /// When no thread can be had.
-pub fn pump(client: OwnedFd, early: Vec<u8>, session: &UnixStream, how: Pump) -> io::Result<()> {
-    let socket = Socket::new(client);
-    socket.set_write_timeout(Some(STALLED))?;
-    let outlet = Outlet { socket, session, closed: Mutex::new(false) };
-    let (over, is_over) = mpsc::channel::<()>();
-    std::thread::scope(|scope| {
-        let reader = std::thread::Builder::new().name("websocket".into()).stack_size(STACK_BYTES);
-        let outlet = &outlet;
-        reader.spawn_scoped(scope, move || {
-            let _over = over; // dropped at the end
-            bring_in(outlet, early, session, how.input);
-        })?;
-        // The client may be gone: then there is nobody to be told of the end.
-        drop(bring_out(outlet, session, how.text));
-        outlet.socket.shutdown(Shutdown::Write);
-        // What we have not read would turn the end into a reset.
-        if is_over.recv_timeout(LINGER) == Err(RecvTimeoutError::Timeout) {
-            outlet.socket.shutdown(Shutdown::Both);
-        }
-        // The reader may wait for room in the session.
-        shut(session, Shutdown::Both);
-        Ok(())
-    })
+pub fn pump(client: OwnedFd, early: Vec<u8>, session: UnixStream, how: Pump) -> io::Result<()> {
+    let client = Socket::new(client);
+    client.set_write_timeout(Some(STALLED))?;
+    let pair = Arc::new(Pair { client, session, closed: Mutex::new(false) });
+    let reader = std::thread::Builder::new().name("websocket".into()).stack_size(STACK_BYTES);
+    reader.spawn({
+        let pair = Arc::clone(&pair);
+        move || bring_in(&pair, early, how.input)
+    })?;
+    // The client may be gone: then there is nobody to be told of the end.
+    drop(bring_out(&pair, how.text));
+    pair.client.shutdown(Shutdown::Write);
+    // What we have not read would turn the end into a reset.
+    let ends = Interest::GONE.and(Interest::PEER_ENDED);
+    drop(poll::wait(&[(pair.client.as_fd(), ends)], Some(Instant::now() + LINGER)));
+    // The reader may wait for the client, or for room in the session.
+    pair.client.shutdown(Shutdown::Both);
+    pair.shut_session(Shutdown::Both);
+    Ok(())
 }
 
 /// From the session to the client.
-fn bring_out(outlet: &Outlet<'_>, mut session: &UnixStream, text: bool) -> io::Result<()> {
+fn bring_out(pair: &Pair, text: bool) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
     let mut kept = 0; // the beginning of a character
     loop {
-        let length = match session.read(&mut piece[kept..]) {
+        let length = match (&pair.session).read(&mut piece[kept..]) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Ok(0) | Err(_) => break,
             Ok(length) => kept + length,
@@ -165,30 +165,30 @@ fn bring_out(outlet: &Outlet<'_>, mut session: &UnixStream, text: bool) -> io::R
         let (kind, cut) =
             if text { frames::kind(&piece[..length]) } else { (frames::BINARY, length) };
         if cut > 0 {
-            outlet.send(kind, &piece[..cut])?;
+            pair.send(kind, &piece[..cut])?;
         }
         piece.copy_within(cut..length, 0);
         kept = length - cut;
     }
     if kept > 0 {
-        outlet.send(frames::BINARY, &piece[..kept])?;
+        pair.send(frames::BINARY, &piece[..kept])?;
     }
-    outlet.send(frames::CLOSE, &NORMAL.to_be_bytes())
+    pair.send(frames::CLOSE, &NORMAL.to_be_bytes())
 }
 
 /// From the client to the session, until the connection ends.
-fn bring_in(outlet: &Outlet<'_>, mut early: Vec<u8>, session: &UnixStream, input: bool) {
+fn bring_in(pair: &Pair, mut early: Vec<u8>, input: bool) {
     let mut decoder = Decoder::default();
     let mut take = |arrived: Arrived<'_>| -> io::Result<()> {
         match arrived {
             Arrived::Data(data) if input => {
                 // A session that takes no more has ended, or has no use for it.
-                drop((&*session).write_all(data));
+                drop((&pair.session).write_all(data));
             }
             Arrived::Data(_) => {}
-            Arrived::Ping(payload) => outlet.send(frames::PONG, payload)?,
+            Arrived::Ping(payload) => pair.send(frames::PONG, payload)?,
             Arrived::Close => {
-                shut(session, if input { Shutdown::Write } else { Shutdown::Both });
+                pair.shut_session(if input { Shutdown::Write } else { Shutdown::Both });
             }
         }
         Ok(())
@@ -196,7 +196,7 @@ fn bring_in(outlet: &Outlet<'_>, mut early: Vec<u8>, session: &UnixStream, input
     let mut fed = decoder.feed(&mut early, &mut take);
     let mut piece = vec![0; PIECE];
     while fed.is_ok() {
-        fed = match (&outlet.socket).read(&mut piece) {
+        fed = match (&pair.client).read(&mut piece) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(length) => decoder.feed(&mut piece[..length], &mut take),
@@ -205,14 +205,9 @@ fn bring_in(outlet: &Outlet<'_>, mut early: Vec<u8>, session: &UnixStream, input
     }
     if fed.is_err_and(|error| error.kind() == io::ErrorKind::InvalidData) {
         // If it does not get there, the client is gone.
-        drop(outlet.send(frames::CLOSE, &VIOLATION.to_be_bytes()));
+        drop(pair.send(frames::CLOSE, &VIOLATION.to_be_bytes()));
     }
-    shut(session, Shutdown::Both);
-}
-
-fn shut(session: &UnixStream, how: Shutdown) {
-    // ENOTCONN: the other end was faster.
-    drop(session.shutdown(how));
+    pair.shut_session(Shutdown::Both);
 }
 
 #[cfg(test)]

@@ -152,6 +152,8 @@ fn a_program_that_is_missing_ends_with_127() {
     let id = old.create(&json!({"Image": "busybox", "Cmd": ["/no/such/program"]}));
     old.start(&id);
     assert_eq!(old.wait(&id), 127);
+    assert_exactly(&old.ask("POST", &format!("/containers/{id}/restart")), 204, "");
+    assert_eq!(old.wait(&id), 127);
     let state = &old.inspect(&id)["State"];
     assert_eq!((&state["Running"], &state["ExitCode"]), (&json!(false), &json!(127)));
     assert_exactly(&old.ask("DELETE", &format!("/containers/{id}")), 204, "");
