@@ -17,6 +17,7 @@ pub mod step;
 pub mod time;
 pub mod tree;
 pub mod units;
+pub mod zone;
 
 pub use digest::Digest;
 pub use error::{Context, Error, Kind, Result};
@@ -25,3 +26,4 @@ pub use guard::guard;
 pub use id::Id;
 pub use lock::Lock;
 pub use time::Timestamp;
+pub use zone::Zone;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Timestamp;
+use super::{Timestamp, Zone};
 
 /// A duration as Go writes it: `300ms`, `1.5h`, `2h45m`.
 ///
@@ -37,12 +37,16 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(nanos / 1e9).map_err(|_| wrong())
 }
 
-/// A point in time: RFC 3339, a date with or without a time (taken as UTC), seconds since 1970,
-/// or a duration that lies so far back from `now`.
+/// A point in time: RFC 3339, a date with or without a time by the clock of this place as it goes
+/// now, seconds since 1970, or a duration that lies so far back from `now`.
 ///
 /// # Errors
 /// What is none of these.
 pub fn point(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    point_at(text, now, Zone::here().at(now.seconds).0)
+}
+
+fn point_at(text: &str, now: Timestamp, offset: i32) -> Result<Timestamp, String> {
     let wrong = || format!("failed to parse value as time or duration: {text:?}");
     let (seconds, nanos) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
@@ -54,16 +58,17 @@ pub fn point(text: &str, now: Timestamp) -> Result<Timestamp, String> {
         let seconds = now.seconds.saturating_sub(i64::try_from(ago.as_secs()).unwrap_or(i64::MAX));
         return Ok(Timestamp { seconds, nanos: now.nanos });
     }
+    let has_zone = text.ends_with('Z') || text.get(10..).is_some_and(|t| t.contains(['+', '-']));
     let full = match text.len() {
         10 => format!("{text}T00:00:00Z"),
         13 => format!("{text}:00:00Z"),
         16 => format!("{text}:00Z"),
-        _ if text.ends_with('Z') || text.get(10..).is_some_and(|t| t.contains(['+', '-'])) => {
-            text.to_owned()
-        }
+        _ if has_zone => text.to_owned(),
         _ => format!("{text}Z"),
     };
-    Timestamp::parse_rfc3339(&full).ok_or_else(wrong)
+    let at = Timestamp::parse_rfc3339(&full).ok_or_else(wrong)?;
+    let offset = if has_zone { 0 } else { i64::from(offset) };
+    Ok(Timestamp { seconds: at.seconds - offset, ..at })
 }
 
 /// The same as the API takes it: seconds with nine digits.
@@ -91,9 +96,12 @@ mod tests {
         assert_eq!(at("10").as_deref(), Ok("10.000000000"));
         assert_eq!(at("10.5").as_deref(), Ok("10.500000000"));
         assert_eq!(at("1m").as_deref(), Ok("40.000000005"));
-        assert_eq!(at("1970-01-02").as_deref(), Ok("86400.000000000"));
-        assert_eq!(at("1970-01-01T00:01").as_deref(), Ok("60.000000000"));
         assert_eq!(at("1970-01-01T01:00:00+01:00").as_deref(), Ok("0.000000000"));
         assert!(at("x").is_err());
+        let by = |text, offset| point_at(text, now, offset).map(|at| at.seconds);
+        assert_eq!(by("1970-01-02", 0), Ok(86_400));
+        assert_eq!(by("1970-01-01T00:01", 0), Ok(60));
+        assert_eq!(by("1970-01-02", 3_600), Ok(82_800));
+        assert_eq!(by("1970-01-01T01:00:00Z", 3_600), Ok(3_600));
     }
 }

@@ -91,6 +91,16 @@ impl Timestamp {
         text
     }
 
+    /// RFC 3339 by the clock `offset_seconds` east of UTC.
+    pub fn rfc3339_at(self, digits: usize, offset_seconds: i32) -> String {
+        let there = Timestamp { seconds: self.seconds + i64::from(offset_seconds), ..self };
+        let text = there.rfc3339(digits);
+        match offset_seconds {
+            0 => text,
+            _ => format!("{}{}", text.trim_end_matches('Z'), offset(offset_seconds, ":")),
+        }
+    }
+
     /// RFC 3339 with three digits, for logs.
     pub fn rfc3339_millis(self) -> String {
         self.rfc3339(3)
@@ -140,7 +150,15 @@ impl Timestamp {
     }
 }
 
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+/// `+01:00`, with `between` between hours and minutes.
+pub fn offset(seconds: i32, between: &str) -> String {
+    let sign = if seconds < 0 { '-' } else { '+' };
+    let minutes = seconds.unsigned_abs() / 60;
+    format!("{sign}{:02}{between}{:02}", minutes / 60, minutes % 60)
+}
+
+/// Days from 1970 to a date.
+pub(super) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let y = if month <= 2 { year - 1 } else { year };
     let era = y.div_euclid(400);
     let yoe = y.rem_euclid(400);
@@ -192,6 +210,15 @@ mod tests {
         for bad in ["", "2013-10-15", "2013-13-15T12:00:00Z", "2013-10-15T12:00:00.Z", "é"] {
             assert_eq!(Timestamp::parse_rfc3339(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn times_are_written_by_other_clocks() {
+        let time = Timestamp { seconds: 1_381_838_400, nanos: 5 };
+        assert_eq!(time.rfc3339_at(9, 7_200), "2013-10-15T14:00:00.000000005+02:00");
+        assert_eq!(time.rfc3339_at(0, -12_600), "2013-10-15T08:30:00-03:30");
+        assert_eq!(time.rfc3339_at(0, 0), "2013-10-15T12:00:00Z");
+        assert_eq!(offset(-12_600, ""), "-0330");
     }
 
     #[test]

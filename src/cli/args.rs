@@ -327,7 +327,7 @@ mod tests {
         );
         refused("run --gpus all x", "skiff: flag '--gpus' is not served yet");
         refused("run -link db x", "skiff: flag '--link' is not served yet");
-        refused("images -viz", "skiff: flag '--viz' is not served yet");
+        refused("images -tree", "skiff: flag '--tree' is not served yet");
     }
 
     #[test]

@@ -41,6 +41,19 @@ impl Client {
         Ok(Client { host: parse_host(host)?, version, headers, connection })
     }
 
+    /// A connection as bare bytes.
+    ///
+    /// # Errors
+    /// No daemon.
+    pub(crate) fn dial(&self) -> Result<OwnedFd, Failure> {
+        Ok(http::dial(&self.host)?)
+    }
+
+    /// Where the daemon is.
+    pub(crate) fn host(&self) -> &Host {
+        &self.host
+    }
+
     /// The version of the API that is spoken.
     pub(crate) fn version(&self) -> &str {
         &self.version
@@ -197,13 +210,13 @@ fn refusal(response: Response) -> Failure {
 ///
 /// # Errors
 /// A kind of address that is not served.
-fn parse_host(text: &str) -> Result<Host, Failure> {
+pub(crate) fn parse_host(text: &str) -> Result<Host, Failure> {
     if let Some(path) = text.strip_prefix("unix://") {
         return Ok(Host::Unix(path.into()));
     }
     let address = match text.split_once("://") {
         Some(("tcp" | "http", address)) => address.trim_end_matches('/'),
-        Some(("ssh", _)) => return Err(Failure::not_served("a daemon behind ssh://")),
+        Some(("ssh", address)) => return ssh(address, text),
         Some(_) => return Err(Failure::new(format!("unable to parse docker host `{text}`"))),
         None => text,
     };
@@ -215,6 +228,43 @@ fn parse_host(text: &str) -> Result<Host, Failure> {
         _ if has_port => address.to_owned(),
         _ => format!("{address}:2375"),
     }))
+}
+
+/// The daemon of another host, by `ssh [-l USER] [-p PORT] HOST`, whose program there passes the
+/// bytes on. `address` is `[user@]host[:port][/path of the socket]`.
+///
+/// # Errors
+/// No host; a password, which ssh asks for itself.
+fn ssh(address: &str, whole: &str) -> Result<Host, Failure> {
+    let wrong =
+        |why: &str| Failure::new(format!("ssh host connection is not valid: {why}: {whole}"));
+    let (address, socket) = address.split_once('/').unwrap_or((address, ""));
+    let (user, address) = address.rsplit_once('@').unwrap_or(("", address));
+    let (host, port) = match address.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => (address, ""),
+    };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if user.contains(':') {
+        return Err(wrong("plain-text password is not supported"));
+    }
+    let odd = |word: &str| word.starts_with('-') || word.contains(char::is_whitespace);
+    if host.is_empty() || odd(host) || odd(user) || !port.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(wrong("no host specified"));
+    }
+    let mut words: Vec<&str> = vec!["ssh", "-o", "ConnectTimeout=30", "-T"];
+    for (flag, value) in [("-l", user), ("-p", port)] {
+        if !value.is_empty() {
+            words.extend([flag, value]);
+        }
+    }
+    let socket = match socket {
+        "" => String::new(),
+        path => format!(" --host 'unix:///{}'", path.replace('\'', "'\\''")),
+    };
+    let there = format!("exec $(command -v skiff || command -v docker){socket} system dial-stdio");
+    words.extend(["--", host, &there]);
+    Ok(Host::Program(words.into_iter().map(str::to_owned).collect(), whole.to_owned()))
 }
 
 /// A path or a query that is being put together, percent-encoded.
@@ -299,7 +349,23 @@ mod tests {
         check("tcp://[::1]:2375", tcp("[::1]:2375"));
         check("tcp://[::1]", tcp("[::1]:2375"));
         check("tcp://h:1/", tcp("h:1"));
-        assert!(parse_host("ssh://x").is_err());
+        let ssh = |text: &str| match parse_host(text) {
+            Ok(Host::Program(words, shown)) => {
+                assert_eq!(shown, text);
+                words[4..].join(" ")
+            }
+            Ok(other) => panic!("{other}"),
+            Err(failure) => failure.text,
+        };
+        let there = "exec $(command -v skiff || command -v docker)";
+        assert_eq!(ssh("ssh://h"), format!("-- h {there} system dial-stdio"));
+        assert_eq!(
+            ssh("ssh://me@[::1]:22/run/x.sock"),
+            format!("-l me -p 22 -- ::1 {there} --host 'unix:///run/x.sock' system dial-stdio")
+        );
+        for bad in ["ssh://", "ssh://u:p@h", "ssh://-oX", "ssh://h:x"] {
+            assert!(ssh(bad).starts_with("ssh host connection is not valid: "), "{bad}");
+        }
         assert!(parse_host("npipe://x").is_err());
     }
 

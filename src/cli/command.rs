@@ -36,6 +36,7 @@ pub(crate) enum Names {
     Containers,
     Images,
     Objects,
+    Contexts,
     Files,
 }
 
@@ -64,6 +65,7 @@ const GROUPS: &[(&str, &str)] = &[
     ("builder", "Builds"),
     ("volume", "Volumes"),
     ("network", "Networks"),
+    ("context", "Names for daemons"),
 ];
 
 /// Groups of commands, with a line for people.
@@ -83,9 +85,14 @@ const NONE: Command = Command {
     run: None,
 };
 
-/// A command that this version does not serve: only its names are known.
-const fn later(name: &'static str, groups: &'static [(&'static str, &'static str)]) -> Command {
-    Command { name, groups, ..NONE }
+/// A command that this version does not serve: it is known by its names and its help.
+const fn later(
+    name: &'static str,
+    groups: &'static [(&'static str, &'static str)],
+    signature: &'static str,
+    about: &'static str,
+) -> Command {
+    Command { name, groups, signature, about, ..NONE }
 }
 
 /// The program itself: what may stand in front of a command.
@@ -445,25 +452,112 @@ pub(crate) const COMMANDS: &[Command] = &[
         run: Some(cmd::completion::completion),
         ..NONE
     },
-    later("build", &[("image", "build"), ("builder", "build")]),
-    later("pull", &[("image", "pull")]),
-    later("push", &[("image", "push")]),
-    later("login", &[]),
-    later("logout", &[]),
-    later("search", &[]),
-    later("commit", &[("container", "commit")]),
-    later("cp", &[("container", "cp")]),
-    later("diff", &[("container", "diff")]),
-    later("export", &[("container", "export")]),
-    later("save", &[("image", "save")]),
-    later("load", &[("image", "load")]),
-    later("insert", &[]),
+    Command {
+        groups: &[("context", "ls"), ("context", "list")],
+        signature: "[OPTIONS]",
+        about: "List contexts",
+        flags: &[flags::CONTEXT_LS],
+        run: Some(cmd::context::list),
+        ..NONE
+    },
+    Command {
+        groups: &[("context", "show")],
+        about: "Print the name of the context that counts",
+        run: Some(cmd::context::current),
+        ..NONE
+    },
+    Command {
+        groups: &[("context", "use")],
+        signature: "CONTEXT",
+        about: "Choose the context for the commands to come",
+        arguments: (1, 1),
+        names: Names::Contexts,
+        run: Some(cmd::context::choose),
+        ..NONE
+    },
+    Command {
+        groups: &[("context", "create")],
+        signature: "[OPTIONS] CONTEXT",
+        about: "Give a daemon a name",
+        flags: &[flags::CONTEXT_CREATE],
+        arguments: (1, 1),
+        run: Some(cmd::context::create),
+        ..NONE
+    },
+    Command {
+        groups: &[("context", "rm"), ("context", "remove")],
+        signature: "[OPTIONS] CONTEXT [CONTEXT...]",
+        about: "Remove contexts",
+        flags: &[flags::CONTEXT_RM],
+        arguments: (1, MANY),
+        names: Names::Contexts,
+        run: Some(cmd::context::remove),
+        ..NONE
+    },
+    Command {
+        groups: &[("context", "inspect")],
+        signature: "[OPTIONS] [CONTEXT] [CONTEXT...]",
+        about: "Show all that is known about contexts",
+        flags: &[flags::CONTEXT_INSPECT],
+        arguments: (0, MANY),
+        names: Names::Contexts,
+        run: Some(cmd::context::inspect),
+        ..NONE
+    },
+    Command {
+        groups: &[("system", "dial-stdio")],
+        about: "Pass standard input and output on to the daemon's socket",
+        run: Some(cmd::dial::dial),
+        ..NONE
+    },
+    later(
+        "build",
+        &[("image", "build"), ("builder", "build")],
+        "[OPTIONS] PATH | URL | -",
+        "Build an image from a Dockerfile",
+    ),
+    later(
+        "pull",
+        &[("image", "pull")],
+        "[OPTIONS] NAME[:TAG|@DIGEST]",
+        "Download an image from a registry",
+    ),
+    later("push", &[("image", "push")], "[OPTIONS] NAME[:TAG]", "Upload an image to a registry"),
+    later("login", &[], "[OPTIONS] [SERVER]", "Store a name and a password for a registry"),
+    later("logout", &[], "[SERVER]", "Forget the password for a registry"),
+    later("search", &[], "[OPTIONS] TERM", "Search a registry for images"),
+    later(
+        "commit",
+        &[("container", "commit")],
+        "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",
+        "Make an image of a container's changes",
+    ),
+    later(
+        "cp",
+        &[("container", "cp")],
+        "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-",
+        "Copy files between a container and the host",
+    ),
+    later(
+        "diff",
+        &[("container", "diff")],
+        "CONTAINER",
+        "Show what a container has changed in its file system",
+    ),
+    later(
+        "export",
+        &[("container", "export")],
+        "[OPTIONS] CONTAINER",
+        "Write a container's file system as a tar archive",
+    ),
+    later("insert", &[], "IMAGE URL PATH", "Make an image with a file from a URL in it"),
+    later("save", &[("image", "save")], "[OPTIONS] IMAGE [IMAGE...]", "Write images to an archive"),
+    later("load", &[("image", "load")], "[OPTIONS]", "Read images from an archive"),
     later(
         "",
         &[
             ("image", "prune"),
             ("system", "prune"),
-            ("system", "dial-stdio"),
             ("builder", "prune"),
             ("volume", "create"),
             ("volume", "ls"),
@@ -481,7 +575,12 @@ pub(crate) const COMMANDS: &[Command] = &[
             ("network", "prune"),
             ("network", "connect"),
             ("network", "disconnect"),
+            ("context", "export"),
+            ("context", "import"),
+            ("context", "update"),
         ],
+        "",
+        "",
     ),
 ];
 

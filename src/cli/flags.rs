@@ -132,7 +132,7 @@ const STOP: &[Flag] = &[
 
 /// Flags in front of the command that every role knows.
 pub(crate) const GLOBAL: &[Flag] = &[
-    list("host", 'H', "Address of the daemon: unix:///PATH or tcp://HOST:PORT"),
+    list("host", 'H', "Address of the daemon: unix:///PATH, tcp://HOST:PORT, ssh://HOST"),
     switch("debug", 'D', "Tell more"),
     text("log-level", 'l', "Accepted; debug is the same as -D"),
     switch("version", 'v', "Print the version and quit"),
@@ -141,7 +141,7 @@ pub(crate) const GLOBAL: &[Flag] = &[
 /// Flags in front of the command that a client knows.
 pub(crate) const CLIENT: &[Flag] = &[
     text("config", NO, "Directory of the client's config.json"),
-    text("context", 'c', "Only 'default' is known"),
+    text("context", 'c', "Context whose daemon is meant"),
     switch("daemon", 'd', "Be the daemon"),
     later_switch("tls", NO),
     later_switch("tlsverify", NO),
@@ -318,7 +318,7 @@ pub(crate) const PS: &[Flag] = &[
 pub(crate) const INSPECT: &[Flag] = &[
     INSPECT_FORMAT,
     switch("size", 's', "Add the sizes of containers"),
-    text("type", NO, "Look for this kind of object only: container or image"),
+    text("type", NO, "Look for this kind of object only: container, image, network or volume"),
 ];
 
 pub(crate) const CONTAINER_INSPECT: &[Flag] =
@@ -361,7 +361,7 @@ pub(crate) const IMAGES: &[Flag] = &[
     NO_TRUNC,
     switch("quiet", 'q', "Print ids only"),
     later_switch("tree", NO).old(&["tree"]),
-    later_switch("viz", NO).old(&["viz"]),
+    switch("viz", NO, "Draw all images as a graph, for Graphviz").old(&["viz"]),
 ];
 
 pub(crate) const RMI: &[Flag] = &[
@@ -408,5 +408,17 @@ pub(crate) const PRUNE: &[Flag] = &[
 ];
 
 pub(crate) const USAGE: &[Flag] = &[FORMAT, switch("verbose", 'v', "Show each object")];
+
+pub(crate) const CONTEXT_LS: &[Flag] = &[FORMAT, switch("quiet", 'q', "Print names only")];
+
+pub(crate) const CONTEXT_CREATE: &[Flag] = &[
+    text("description", NO, "What it is for"),
+    text("docker", NO, "Its daemon: host=ADDRESS, or from=CONTEXT"),
+    text("from", NO, "Copy this context"),
+];
+
+pub(crate) const CONTEXT_RM: &[Flag] = &[switch("force", 'f', "Remove it although it is in use")];
+
+pub(crate) const CONTEXT_INSPECT: &[Flag] = &[INSPECT_FORMAT];
 
 pub(crate) const SYSTEM: &[Flag] = &[INSPECT_FORMAT];

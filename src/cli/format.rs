@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::fail::Failure;
 use super::output::Table;
-use super::template::Template;
+use super::template::{Data, Field as Cell, Template};
+use crate::base::order;
 
 /// A field that rows have and the header of its column.
 pub(crate) type Field = (&'static str, &'static str);
@@ -19,31 +20,63 @@ pub(crate) struct List<'a> {
     pub(crate) complaint: [&'static str; 2],
 }
 
+/// Rows that are worked out cell by cell, only as far as they are shown.
+pub(crate) trait Rows {
+    /// How many there are.
+    fn count(&self) -> usize;
+    /// The field called `name` of row `at`.
+    fn cell(&self, at: usize, name: &str) -> Data;
+}
+
+/// Rows that are there whole, as objects.
+impl Rows for &[Value] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn cell(&self, at: usize, name: &str) -> Data {
+        Data::raw(&self[at][name])
+    }
+}
+
 impl List<'_> {
     /// The rows by `format`: empty or `table`, `table TEMPLATE`, `json`, or a template per row.
     ///
     /// # Errors
     /// A template that does not parse or names a field that rows do not have.
     pub(crate) fn render(&self, format: &str, rows: &[Value]) -> Result<String, Failure> {
+        self.render_rows(format, &rows)
+    }
+
+    /// The same of rows that are worked out as they are needed.
+    ///
+    /// # Errors
+    /// As [`List::render`].
+    pub(crate) fn render_rows(&self, format: &str, rows: &dyn Rows) -> Result<String, Failure> {
         let format = format.trim();
         let unescaped = format.replace("\\t", "\t").replace("\\n", "\n");
         let mut table = Table::new(10);
         match unescaped.strip_prefix("table") {
             Some("") => self.default_table(rows, &mut table),
             None if format.is_empty() => self.default_table(rows, &mut table),
-            None if format == "json" => return Ok(rows.iter().map(json_line).collect()),
+            None if format == "json" => {
+                let lines =
+                    (0..rows.count()).map(|at| self.row(rows, at, "json").json(true) + "\n");
+                return Ok(lines.collect());
+            }
             Some(columns) if columns.starts_with(char::is_whitespace) => {
                 let template = self.template(columns.trim_start())?;
-                table.line(&self.run(&template, &self.header())?);
-                for row in rows {
-                    table.line(&self.run(&template, row)?);
+                let header = template.run_on_headers(&self.header());
+                table.line(&header.map_err(|error| self.failed(&error))?);
+                for at in 0..rows.count() {
+                    table.line(&self.run(&template, &self.row(rows, at, columns))?);
                 }
             }
             _ => {
                 let template = self.template(&unescaped)?;
                 let mut out = String::new();
-                for row in rows {
-                    out.push_str(&self.run(&template, row)?);
+                for at in 0..rows.count() {
+                    out.push_str(&self.run(&template, &self.row(rows, at, &unescaped))?);
                     out.push('\n');
                 }
                 return Ok(out);
@@ -52,17 +85,42 @@ impl List<'_> {
         Ok(table.render())
     }
 
-    fn default_table(&self, rows: &[Value], table: &mut Table) {
-        let header = self.header();
-        for row in std::iter::once(&header).chain(rows) {
-            let cell = |name: &&str| row.get(*name).and_then(Value::as_str).unwrap_or_default();
+    fn default_table(&self, rows: &dyn Rows, table: &mut Table) {
+        let header = |name: &str| self.fields.iter().find(|(n, _)| *n == name).map_or("", |f| f.1);
+        table.row(&self.columns.iter().map(|name| header(name)).collect::<Vec<_>>());
+        for at in 0..rows.count() {
+            let cell = |name: &&str| match rows.cell(at, name) {
+                Data::Text(text) => text,
+                _ => String::new(),
+            };
             table.row(&self.columns.iter().map(cell).collect::<Vec<_>>());
         }
     }
 
-    fn header(&self) -> Value {
-        let cells = self.fields.iter().map(|(name, header)| ((*name).to_owned(), (*header).into()));
-        Value::Object(cells.collect())
+    /// Row `at` with the fields that `template` can ask for; all of them for JSON.
+    fn row(&self, rows: &dyn Rows, at: usize, template: &str) -> Data {
+        let mut names: Vec<&'static str> = self.fields.iter().map(|(name, _)| *name).collect();
+        order::sort_by(&mut names, Ord::cmp);
+        let whole = template.contains("json") || template.contains('$');
+        let cells = names.into_iter().map(|name| Cell {
+            name,
+            // `Label` is a function of templates and no field.
+            key: if name == "Label" { "" } else { name },
+            value: match whole || template.contains(name) {
+                true => rows.cell(at, name),
+                false => Data::text(""),
+            },
+        });
+        Data::Row(cells.collect())
+    }
+
+    fn header(&self) -> Data {
+        let cells = self.fields.iter().map(|&(name, header)| Cell {
+            name,
+            key: name,
+            value: Data::text(header),
+        });
+        Data::Row(cells.collect())
     }
 
     fn template(&self, text: &str) -> Result<Template, Failure> {
@@ -70,27 +128,13 @@ impl List<'_> {
             .map_err(|error| Failure::new(format!("{}: template: {error}", self.complaint[0])))
     }
 
-    fn run(&self, template: &Template, row: &Value) -> Result<String, Failure> {
-        template
-            .run(row)
-            .map_err(|error| Failure::new(format!("{}: template: {error}", self.complaint[1])))
+    fn run(&self, template: &Template, row: &Data) -> Result<String, Failure> {
+        template.run(row).map_err(|error| self.failed(&error))
     }
-}
 
-/// One row as JSON; `Label` is a function of templates and no field.
-fn json_line(row: &Value) -> String {
-    let mut row = row.clone();
-    if let Some(fields) = row.as_object_mut() {
-        fields.remove("Label");
+    fn failed(&self, error: &str) -> Failure {
+        Failure::new(format!("{}: template: {error}", self.complaint[1]))
     }
-    format!("{row}\n")
-}
-
-/// Labels as a list shows them: `k=v,k=v`, sorted.
-pub(crate) fn labels(labels: Option<&Value>) -> String {
-    let pairs = labels.and_then(Value::as_object).into_iter().flatten();
-    let pairs = pairs.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
-    pairs.collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -107,18 +151,25 @@ mod tests {
 
     #[test]
     fn rows_in_every_format() {
-        let rows = [json!({"ID": "0123456789ab", "Names": "web", "Label": {"a.b": "x"}})];
+        let rows = [json!({"ID": "0123456789ab", "Names": "<web>", "Label": {"a.b": "x"}})];
         let render = |format: &str| LIST.render(format, &rows).unwrap();
-        let table = "CONTAINER ID   NAMES\n0123456789ab   web\n";
+        let table = "CONTAINER ID   NAMES\n0123456789ab   <web>\n";
         assert_eq!(render(""), table);
         assert_eq!(render("table"), table);
         assert_eq!(
             render("table {{.Names}}\\t{{.ID}}"),
-            "NAMES     CONTAINER ID\nweb       0123456789ab\n"
+            "NAMES     CONTAINER ID\n<web>     0123456789ab\n"
         );
-        assert_eq!(render("{{.Names}}\\n{{.Label \"a.b\"}}"), "web\nx\n");
+        assert_eq!(render("{{.Names}}\\n{{.Label \"a.b\"}}"), "<web>\nx\n");
         assert_eq!(render("table {{.Label \"a.b\"}}"), "b\nx\n");
-        assert_eq!(render("json"), "{\"ID\":\"0123456789ab\",\"Names\":\"web\"}\n");
+        assert_eq!(
+            render("table {{lower .ID}} {{json .Names}}").lines().next(),
+            Some("CONTAINER ID NAMES")
+        );
+        let json = "{\"ID\":\"0123456789ab\",\"Names\":\"\\u003cweb\\u003e\"}\n";
+        assert_eq!(render("json"), json);
+        assert_eq!(render("{{json .}}"), json);
+        assert_eq!(render("{{json .Names}} {{$x := .}}{{$x.ID}}"), "\"<web>\" 0123456789ab\n");
         assert_eq!(LIST.render("", &[]).unwrap(), "CONTAINER ID   NAMES\n");
         assert_eq!(LIST.render("{{.ID}}", &[]).unwrap(), "");
         assert_eq!(
@@ -126,11 +177,5 @@ mod tests {
             "failed to parse template: template: :1: unclosed action"
         );
         assert!(LIST.render("{{.Foo}}", &rows).is_err());
-    }
-
-    #[test]
-    fn labels_are_joined() {
-        assert_eq!(labels(Some(&json!({"b": "2", "a": ""}))), "a=,b=2");
-        assert_eq!(labels(Some(&Value::Null)), "");
     }
 }

@@ -11,7 +11,15 @@ pub(crate) fn program() -> String {
     for command in COMMANDS.iter().filter(|c| c.run.is_some() && !c.name.is_empty()) {
         out.push_str(&format!("  {:<11} {}\n", command.name, command.about));
     }
-    out.push_str("\nGroups of the same commands:\n");
+    let later = COMMANDS.iter().filter(|c| c.run.is_none() && !c.name.is_empty());
+    let mut later = later.peekable();
+    if later.peek().is_some() {
+        out.push_str("\nCommands that are not served yet:\n");
+    }
+    for command in later {
+        out.push_str(&format!("  {:<11} {}\n", command.name, command.about));
+    }
+    out.push_str("\nGroups of commands:\n");
     for (group, about) in served_groups() {
         out.push_str(&format!("  {group:<11} {about}\n"));
     }
@@ -46,7 +54,13 @@ pub(crate) fn group(group: &str) -> String {
 /// The help of `command`, typed as `typed`.
 pub(crate) fn command(command: &Command, typed: &str) -> String {
     let usage = format!("Usage:  {typed} {}", command.signature);
-    let mut out = format!("{}\n\n{}\n", usage.trim_end(), command.about);
+    let mut out = format!("{}\n", usage.trim_end());
+    if !command.about.is_empty() {
+        out.push_str(&format!("\n{}\n", command.about));
+    }
+    if command.run.is_none() {
+        out.push_str("\nNot served yet.\n");
+    }
     let mut names: Vec<String> =
         command.groups.iter().map(|(group, name)| format!("skiff {group} {name}")).collect();
     if !command.name.is_empty() {
@@ -98,8 +112,13 @@ mod tests {
         );
         let run = command(command::find("run").unwrap(), "skiff run");
         assert!(run.contains("\n  -m, --memory bytes") && !run.contains("--gpus"));
-        assert!(program().contains("\n  events ") && !program().contains("\n  commit "));
-        assert!(program().contains("\n  container ") && !program().contains("\n  volume "));
+        let program = program();
+        let (served, later) = program.split_once("not served yet:").unwrap();
+        assert!(served.contains("\n  events ") && !served.contains("\n  build "));
+        assert!(later.contains("\n  build ") && !later.contains("\n  events "));
+        assert!(program.contains("\n  container ") && !program.contains("\n  builder "));
+        let build = command(command::find("build").unwrap(), "skiff build");
+        assert!(build.contains("Not served yet.\n"), "{build}");
         assert!(group("image").contains("\n  ls "));
     }
 }

@@ -80,9 +80,13 @@ fn man_pages_name_every_flag() {
     }
 }
 
-/// All that are served; what `inspect` shows is on its page.
+/// All that are served; `inspect` and `context` have one page for all their forms.
 fn has_page(command: &Command) -> bool {
-    command.run.is_some() && !command.title().ends_with(" inspect")
+    let title = command.title();
+    let elsewhere = title.ends_with(" inspect")
+        || title.starts_with("context ")
+        || title == "system dial-stdio";
+    command.run.is_some() && !elsewhere
 }
 
 #[test]
@@ -106,5 +110,30 @@ fn the_overview_names_every_command() {
     for command in COMMANDS.iter().filter(|command| has_page(command)) {
         let name = command.title().replace(' ', "\\-");
         assert!(text.contains(&format!("\n.BR skiff\\-{name} ")), "{name}");
+    }
+}
+
+#[test]
+fn the_page_of_a_group_names_its_commands_and_flags() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("man/skiff-context.1");
+    let text = std::fs::read_to_string(path).unwrap();
+    for command in COMMANDS.iter().filter(|c| c.run.is_some()) {
+        for (_, name) in command.groups.iter().filter(|(group, _)| *group == "context") {
+            assert!(text.contains(&format!("\\fB{name}\\fR")), "{name}");
+        }
+        if command.groups.iter().any(|(group, _)| *group == "context") {
+            for flag in command.all_flags() {
+                assert!(text.contains(&format!("\\fB\\-\\-{}", roff(flag.long))), "{}", flag.long);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_page_of_formats_names_every_function() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("man/skiff-format.7");
+    let text = std::fs::read_to_string(path).unwrap();
+    for name in super::template::FUNCTIONS {
+        assert!(text.contains(&format!("\\fB{name}\\fR")), "{name}");
     }
 }

@@ -11,6 +11,8 @@ mod attach;
 mod client;
 mod cmd;
 mod command;
+mod config;
+mod context;
 mod demux;
 mod fail;
 mod flags;
@@ -72,13 +74,14 @@ fn run(words: &[String]) -> u8 {
     match find(&free) {
         Ok(found) => {
             let Found { command, typed, words } = found;
+            let asks = |word: &String| matches!(word.as_str(), "--help" | "-help" | "-h");
             match args::parse(command, words) {
-                _ if command.run.is_none() => {
+                _ if command.run.is_none() && !words.iter().any(asks) => {
                     let name = typed.strip_prefix("skiff ").unwrap_or(&typed);
                     end(&Failure::not_served(&format!("'{name}'")), &typed, "")
                 }
                 Ok(Parsed::Help) => told(output::print(&help::command(command, &typed))),
-                Ok(Parsed::Args(arguments)) => with_session(command, &typed, globals, arguments),
+                Ok(Parsed::Args(arguments)) => with_session(command, &typed, globals, &arguments),
                 Err(failure) => end(&failure, &typed, command.signature),
             }
         }
@@ -159,8 +162,8 @@ fn perform(command: &'static Command, typed: &str, globals: Args, free: Vec<Stri
     }
 }
 
-fn with_session(command: &'static Command, typed: &str, globals: Args, arguments: Args) -> u8 {
-    let outcome = carry_out(command, typed, globals, &arguments);
+fn with_session(command: &'static Command, typed: &str, globals: Args, arguments: &Args) -> u8 {
+    let outcome = carry_out(command, typed, globals, arguments);
     match outcome {
         Ok(code) => code,
         Err(failure) => end(&failure, typed, command.signature),

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::io::Write;
 
 use super::fail::Failure;
-use crate::base::Timestamp;
 use crate::base::units::human_duration;
+use crate::base::{Timestamp, Zone, time};
 
 /// Rows whose cells line up; cells end at a tab, a line at its newline.
 pub(crate) struct Table {
@@ -126,9 +126,16 @@ pub(crate) fn age(seconds: i64, now: Timestamp) -> String {
     format!("{} ago", human_duration(now.since(then)))
 }
 
-/// `2025-01-02 15:04:05 +0000 UTC`. Static binaries know no zone but this one.
+/// `2025-01-02 15:04:05 +0100 CET`, by the clock of this place.
 pub(crate) fn created_at(seconds: i64) -> String {
-    format!("{} +0000 UTC", Timestamp { seconds, nanos: 0 }.local(0))
+    let (offset, name) = Zone::here().at(seconds);
+    let time = Timestamp { seconds, nanos: 0 }.local(offset);
+    format!("{time} {} {name}", time::offset(offset, ""))
+}
+
+/// RFC 3339 by the clock of this place.
+pub(crate) fn rfc3339_here(time: Timestamp, digits: usize) -> String {
+    time.rfc3339_at(digits, Zone::here().at(time.seconds).0)
 }
 
 /// An id as `--no-trunc` wants it.

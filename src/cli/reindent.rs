@@ -1,8 +1,13 @@
 //! JSON re-indented as it was sent: the order of the keys is the daemon's.
 
 /// `json` with four blanks per level, the first line indented by nothing and all others by
-/// `level` more levels; or, `compact`, without any blank.
+/// `level` more levels.
 pub(crate) fn reindent(json: &str, level: usize) -> String {
+    reindent_with(json, level, "    ")
+}
+
+/// The same with `indent` per level.
+pub(crate) fn reindent_with(json: &str, level: usize, indent: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let mut depth = level;
     let mut tokens = Tokens(json).peekable();
@@ -15,16 +20,16 @@ pub(crate) fn reindent(json: &str, level: usize) -> String {
                     continue;
                 }
                 depth += 1;
-                new_line(&mut out, depth);
+                new_line(&mut out, depth, indent);
             }
             "}" | "]" => {
                 depth = depth.saturating_sub(1);
-                new_line(&mut out, depth);
+                new_line(&mut out, depth, indent);
                 out.push_str(token);
             }
             "," => {
                 out.push(',');
-                new_line(&mut out, depth);
+                new_line(&mut out, depth, indent);
             }
             ":" => out.push_str(": "),
             token => out.push_str(token),
@@ -38,9 +43,9 @@ pub(crate) fn compact(json: &str) -> String {
     Tokens(json).collect()
 }
 
-fn new_line(out: &mut String, depth: usize) {
+fn new_line(out: &mut String, depth: usize, indent: &str) {
     out.push('\n');
-    out.extend(std::iter::repeat_n("    ", depth));
+    out.extend(std::iter::repeat_n(indent, depth));
 }
 
 /// The tokens of a JSON text: strings whole, numbers and words whole, signs one by one.

@@ -1,12 +1,12 @@
-//! What the words in front of the command and the environment say: the daemon, the configuration.
+//! What the words in front of the command, the environment and the client's files say: which
+//! daemon is meant, and the user's own defaults.
 
 use std::cell::OnceCell;
-use std::path::PathBuf;
-
-use serde::Deserialize;
 
 use super::args::Args;
 use super::client::{Client, DEFAULT_HOST};
+use super::config::Config;
+use super::context::{DEFAULT, Store};
 use super::fail::Failure;
 
 /// The surroundings of one command.
@@ -16,36 +16,15 @@ pub(crate) struct Session {
     client: OnceCell<Client>,
 }
 
-/// What we read of the client's `config.json`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Config {
-    #[serde(rename = "HttpHeaders")]
-    headers: std::collections::BTreeMap<String, String>,
-    #[serde(rename = "detachKeys")]
-    detach_keys: String,
-    #[serde(rename = "psFormat")]
-    ps_format: String,
-    #[serde(rename = "imagesFormat")]
-    images_format: String,
-}
-
 impl Session {
     /// The surroundings that `globals`, the words in front of the command, make.
     ///
     /// # Errors
     /// Words that contradict each other.
     pub(crate) fn new(globals: Args) -> Result<Session, Failure> {
-        let context = globals.one("context");
-        if context.is_some() && !globals.all("host").is_empty() {
+        if globals.one("context").is_some() && !globals.all("host").is_empty() {
             let text = "conflicting options: cannot specify both --host and --context";
             return Err(Failure::new(text));
-        }
-        let context = context
-            .or_else(|| std::env::var("DOCKER_CONTEXT").ok().filter(|name| !name.is_empty()));
-        match context.as_deref() {
-            None | Some("default") => {}
-            Some(name) => return Err(Failure::not_served(&format!("context '{name}'"))),
         }
         Ok(Session { globals, config: OnceCell::new(), client: OnceCell::new() })
     }
@@ -55,70 +34,81 @@ impl Session {
         &self.globals
     }
 
+    /// `config.json`; most hosts have none.
+    pub(crate) fn config(&self) -> &Config {
+        self.config.get_or_init(|| Config::load(&self.globals))
+    }
+
+    /// The contexts that the user has made.
+    pub(crate) fn contexts(&self) -> Store<'_> {
+        Store::new(self.config())
+    }
+
+    /// The name of the context that counts: what `--context` says; the default one when a host is
+    /// named by `-H` or `DOCKER_HOST`; what `DOCKER_CONTEXT` or `config.json` says.
+    pub(crate) fn context(&self) -> String {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        if let Some(name) = self.globals.one("context").filter(|name| !name.is_empty()) {
+            return name;
+        }
+        if !self.globals.all("host").is_empty() || set("DOCKER_HOST").is_some() {
+            return DEFAULT.to_owned();
+        }
+        match (set("DOCKER_CONTEXT"), self.config().text("currentContext")) {
+            (Some(name), _) => name,
+            (None, "") => DEFAULT.to_owned(),
+            (None, name) => name.to_owned(),
+        }
+    }
+
+    /// The daemon's address by `-H` or `DOCKER_HOST`: that of the default context.
+    ///
+    /// # Errors
+    /// Two of them.
+    pub(crate) fn default_host(&self) -> Result<String, Failure> {
+        let hosts = self.globals.all("host");
+        if hosts.len() > 1 {
+            return Err(Failure::new(
+                "Failed to initialize: unable to resolve docker endpoint: Specify only one -H",
+            ));
+        }
+        let set = || std::env::var("DOCKER_HOST").ok();
+        let host = hosts.into_iter().next().or_else(set).filter(|host| !host.is_empty());
+        Ok(host.unwrap_or_else(|| DEFAULT_HOST.to_owned()))
+    }
+
     /// The daemon.
     ///
     /// # Errors
-    /// An address of a kind that is not served; two of them.
+    /// An address of a kind that is not served; two of them; a context that does not exist.
     pub(crate) fn client(&self) -> Result<&Client, Failure> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let hosts = self.globals.all("host");
-        if hosts.len() > 1 {
-            return Err(Failure::new("Specify only one -H"));
-        }
         if std::env::var_os("DOCKER_TLS_VERIFY").is_some_and(|value| !value.is_empty()) {
             return Err(Failure::not_served("DOCKER_TLS_VERIFY"));
         }
-        let host = hosts
-            .into_iter()
-            .next()
-            .or_else(|| std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()))
-            .unwrap_or_else(|| DEFAULT_HOST.to_owned());
-        let headers = self.config().headers.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        let host = match self.context() {
+            name if name == DEFAULT => self.default_host()?,
+            name => self.contexts().host(&name)?,
+        };
+        let headers = self.config().texts("HttpHeaders").into_iter().collect();
         let client = Client::new(&host, headers)?;
         Ok(self.client.get_or_init(|| client))
     }
 
     /// Keys that end an attached session, when the user set them.
     pub(crate) fn detach_keys(&self, args: &Args) -> Option<String> {
-        let configured = &self.config().detach_keys;
-        args.one("detach-keys")
-            .or_else(|| (!configured.is_empty()).then(|| configured.clone()))
-            .filter(|keys| !keys.is_empty())
+        Some(self.or_configured(args, "detach-keys", "detachKeys")).filter(|keys| !keys.is_empty())
     }
 
-    /// The format of `ps`, from its flag or the configuration.
-    pub(crate) fn ps_format(&self, args: &Args) -> String {
-        args.one("format").unwrap_or_else(|| self.config().ps_format.clone())
+    /// The format of a list, from `--format` or from entry `name` of the configuration.
+    pub(crate) fn format(&self, args: &Args, name: &str) -> String {
+        self.or_configured(args, "format", name)
     }
 
-    /// The format of `images`, likewise.
-    pub(crate) fn images_format(&self, args: &Args) -> String {
-        args.one("format").unwrap_or_else(|| self.config().images_format.clone())
-    }
-
-    /// `config.json`; most hosts have none.
-    fn config(&self) -> &Config {
-        self.config.get_or_init(|| {
-            let directory = self
-                .globals
-                .one("config")
-                .map(PathBuf::from)
-                .or_else(|| std::env::var_os("DOCKER_CONFIG").map(PathBuf::from))
-                .or_else(|| {
-                    std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".docker"))
-                });
-            let Some(path) = directory.map(|directory| directory.join("config.json")) else {
-                return Config::default();
-            };
-            let Ok(bytes) = std::fs::read(&path) else {
-                return Config::default();
-            };
-            serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-                eprintln!("WARNING: Error loading config file: {}: {error}", path.display());
-                Config::default()
-            })
-        })
+    fn or_configured(&self, args: &Args, flag: &str, name: &str) -> String {
+        let given = args.one(flag).filter(|value| !value.is_empty());
+        given.unwrap_or_else(|| self.config().text(name).to_owned())
     }
 }

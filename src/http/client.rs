@@ -11,6 +11,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub enum Host {
     Unix(PathBuf),
     /// `tcp://host:port`
     Tcp(String),
+    /// A program that passes the bytes on from its standard streams, and how to show it.
+    Program(Vec<String>, String),
 }
 
 impl fmt::Display for Host {
@@ -42,6 +45,7 @@ impl fmt::Display for Host {
         match self {
             Host::Unix(path) => write!(f, "unix://{}", path.display()),
             Host::Tcp(address) => write!(f, "tcp://{address}"),
+            Host::Program(_, shown) => f.write_str(shown),
         }
     }
 }
@@ -158,6 +162,7 @@ fn connect(host: &Host) -> Result<Wire> {
             .and_then(|(short, _directory)| UnixStream::connect(short))
             .map(Socket::new),
         Host::Tcp(address) => connect_tcp(address).map(Socket::new),
+        Host::Program(words, _) => connect_program(words).map(Socket::new),
     };
     match socket {
         Ok(socket) => Ok(Wire { socket, input: Input::new(ROOM) }),
@@ -180,9 +185,33 @@ fn connect_tcp(address: &str) -> io::Result<TcpStream> {
     Err(last)
 }
 
+/// Starts a program and gives our end of what are its standard streams. It ends with them.
+fn connect_program(words: &[String]) -> io::Result<UnixStream> {
+    let (program, arguments) = words.split_first().ok_or(ErrorKind::InvalidInput)?;
+    let (ours, theirs) = UnixStream::pair()?;
+    let input = OwnedFd::from(theirs.try_clone()?);
+    Command::new(program)
+        .args(arguments)
+        .stdin(input)
+        .stdout(OwnedFd::from(theirs))
+        .spawn()
+        .map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
+    Ok(ours)
+}
+
+/// A connection as bare bytes.
+///
+/// # Errors
+/// `Unavailable` when no daemon listens there.
+pub fn dial(host: &Host) -> Result<OwnedFd> {
+    connect(host).map(|wire| wire.socket.into())
+}
+
 fn unavailable(host: &Host, error: io::Error) -> Error {
     let text = match error.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused
+            if !matches!(host, Host::Program(..)) =>
+        {
             let text = format!(
                 "Cannot connect to the Docker daemon at {host}. Is the docker daemon running?"
             );
@@ -210,7 +239,7 @@ impl Wire {
     fn write(&self, host: &Host, request: Request<'_>) -> Result<io::Result<()>> {
         let Request { method, target, headers, body } = request;
         let name = match host {
-            Host::Unix(_) => "localhost",
+            Host::Unix(_) | Host::Program(..) => "localhost",
             Host::Tcp(address) => address,
         };
         let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {name}\r\n");

@@ -274,8 +274,10 @@ pub(super) mod tests {
         assert_eq!(serde_json::to_string(&shown).unwrap(), expected);
         let moved = summary(&snapshot, None, NOW, Version::NEWEST.answers());
         assert_eq!(moved.image, image.to_string());
-        let read: wire::Summary = crate::wire::json::from_answer(expected.as_bytes()).unwrap();
-        assert_eq!(read, shown);
+        let read: wire::summary::Line =
+            crate::wire::json::from_answer(expected.as_bytes()).unwrap();
+        assert_eq!((read.id, read.names), ("ab".repeat(32), vec!["/web".to_owned()]));
+        assert!(read.network_settings.networks.contains_key("none"));
     }
 
     #[test]

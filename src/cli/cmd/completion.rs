@@ -81,6 +81,7 @@ fn bash() -> String {
             Names::Containers => CONTAINERS.to_owned(),
             Names::Images => IMAGES.to_owned(),
             Names::Objects => format!("{CONTAINERS} {IMAGES}"),
+            Names::Contexts => "$(skiff context ls -q 2>/dev/null)".to_owned(),
             Names::Files => "$(compgen -f -- \"$cur\")".to_owned(),
         };
         cases.push_str(&format!(
@@ -150,6 +151,7 @@ fn fish() -> String {
         let list = match command.names {
             Names::Containers => "(skiff ps -a --format \"{{.Names}}\" 2>/dev/null)",
             Names::Images => "(skiff images --format \"{{.Repository}}:{{.Tag}}\" 2>/dev/null)",
+            Names::Contexts => "(skiff context ls -q 2>/dev/null)",
             Names::Nothing | Names::Objects | Names::Files => "",
         };
         if !list.is_empty() {

@@ -8,7 +8,9 @@ use crate::cli::args::Args;
 use crate::cli::client::{self, Target, filters};
 use crate::cli::fail::{Failure, Outcome, for_each};
 use crate::cli::format::List;
-use crate::cli::output::{age, created_at, ellipsis, escaped, print, shown_id};
+use crate::cli::output::{
+    age, created_at, ellipsis, escaped, print, rfc3339_here, short_id, shown_id,
+};
 use crate::cli::session::Session;
 use crate::model::Reference;
 use crate::wire::image::{DeleteItem, History, Summary};
@@ -31,7 +33,7 @@ pub(crate) const FIELDS: &[(&str, &str)] = &[
 
 /// `images`
 pub(crate) fn images(session: &Session, args: &Args) -> Outcome {
-    let mut format = session.images_format(args);
+    let mut format = session.format(args, "imagesFormat");
     if args.on("quiet") && matches!(format.as_str(), "" | "table") {
         format = "{{.ID}}".to_owned();
     }
@@ -46,6 +48,11 @@ pub(crate) fn images(session: &Session, args: &Args) -> Outcome {
     let target = Target::new(&["images", "json"])
         .flag("all", args.on("all"))
         .maybe("filters", filters(&wanted).as_deref());
+    if args.on("viz") {
+        let all: Vec<Summary> = session.client()?.get("/images/json?all=1")?;
+        print(&graph(&all))?;
+        return Ok(0);
+    }
     let images: Vec<Summary> = session.client()?.get(target.as_str())?;
     let (now, whole) = (Timestamp::now(), args.on("no-trunc"));
     let rows: Vec<Value> =
@@ -62,6 +69,27 @@ pub(crate) fn images(session: &Session, args: &Args) -> Outcome {
 /// The lines of an image: one for each of its names.
 pub(crate) fn rows(image: &Summary, digests: bool, whole: bool, now: Timestamp) -> Vec<Value> {
     names(image, digests).iter().map(|name| row(image, name, whole, now)).collect()
+}
+
+/// All images and their parents in the language of Graphviz, as `-viz` of 0.6.4 drew them.
+fn graph(images: &[Summary]) -> String {
+    let mut out = String::from("digraph docker {\n");
+    for image in images {
+        let id = short_id(&image.id);
+        out.push_str(&match short_id(&image.parent_id) {
+            "" => format!(" base -> \"{id}\" [style=invis]\n"),
+            parent => format!(" \"{parent}\" -> \"{id}\"\n"),
+        });
+    }
+    for image in images.iter().filter(|image| !image.repo_tags.is_empty()) {
+        let id = short_id(&image.id);
+        let tags = escaped(&image.repo_tags.join("\\n")).replace('"', "\\\"");
+        out.push_str(&format!(
+            " \"{id}\" [label=\"{id}\\n{tags}\",shape=box,fillcolor=\"paleturquoise\",\
+             style=\"filled,rounded\"];\n"
+        ));
+    }
+    out + " base [style=invisible]\n}\n"
 }
 
 /// Repository, tag and digest of each line that an image has.
@@ -216,7 +244,7 @@ fn history_row(step: &History, whole: bool, human: bool, now: Timestamp) -> Valu
     json!({
         "ID": shown_id(&step.id, whole),
         "CreatedSince": if never { "N/A".to_owned() } else { age(step.created, now) },
-        "CreatedAt": at.rfc3339(0),
+        "CreatedAt": rfc3339_here(at, 0),
         "CreatedBy": escaped(&by),
         "Size": size,
         "Comment": escaped(&step.comment),
@@ -243,6 +271,23 @@ mod tests {
         assert_eq!(lines(&["<none>:<none>"], &[], false), "<none> <none> <none>");
         assert_eq!(lines(&["a:1"], &["a@sha256:x"], true), "a 1 sha256:x");
         assert_eq!(lines(&[], &["a@sha256:x"], false), "a <none> <none>");
+    }
+
+    #[test]
+    fn images_as_a_graph() {
+        let image = |id: &str, parent: &str, tags: &[&str]| Summary {
+            id: format!("sha256:{}", id.repeat(64)),
+            parent_id: if parent.is_empty() { String::new() } else { parent.repeat(64) },
+            repo_tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            ..Summary::default()
+        };
+        assert_eq!(
+            graph(&[image("a", "", &["x:1", "y:2"]), image("b", "a", &[])]),
+            "digraph docker {\n base -> \"aaaaaaaaaaaa\" [style=invis]\n \
+             \"aaaaaaaaaaaa\" -> \"bbbbbbbbbbbb\"\n \"aaaaaaaaaaaa\" [label=\"aaaaaaaaaaaa\\nx:1\\ny:2\",\
+             shape=box,fillcolor=\"paleturquoise\",style=\"filled,rounded\"];\n \
+             base [style=invisible]\n}\n"
+        );
     }
 
     #[test]

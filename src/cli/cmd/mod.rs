@@ -1,9 +1,11 @@
 //! The commands, one file per family.
 
 pub(crate) mod completion;
+pub(crate) mod context;
 pub(crate) mod control;
 pub(crate) mod create;
 pub(crate) mod daemon;
+pub(crate) mod dial;
 pub(crate) mod exec;
 pub(crate) mod images;
 pub(crate) mod import;

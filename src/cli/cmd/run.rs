@@ -24,10 +24,11 @@ use crate::wire::container::{Config, CreateRequest, CreateResponse, WaitResponse
 
 /// `run`
 pub(crate) fn run(session: &Session, args: &Args) -> Outcome {
-    let asked = request(args).map_err(|failure| match failure.text.as_str() {
+    let mut asked = request(args).map_err(|failure| match failure.text.as_str() {
         text if text.ends_with("--attach and --detach") => failure,
         _ => failure.of_run(),
     })?;
+    add_proxies(session, &mut asked.config.env).map_err(Failure::of_run)?;
     check_terminal(asked.config.tty && asked.config.attach_stdin)?;
     start_new(session, args, &asked).map_err(|failure| match failure.code {
         1 => with_code_of_program(failure.of_run()),
@@ -37,10 +38,22 @@ pub(crate) fn run(session: &Session, args: &Args) -> Outcome {
 
 /// `create`
 pub(crate) fn create(session: &Session, args: &Args) -> Outcome {
-    let asked = request(args)?;
+    let mut asked = request(args)?;
+    add_proxies(session, &mut asked.config.env)?;
     let id = make(session.client()?, args, &asked)?;
     print(&format!("{id}\n"))?;
     Ok(0)
+}
+
+/// Adds the variables of the proxies that the user has configured, where nothing else was said.
+fn add_proxies(session: &Session, env: &mut Option<Vec<String>>) -> Result<(), Failure> {
+    for (name, value) in session.config().proxies(&session.client()?.host().to_string()) {
+        let env = env.get_or_insert_default();
+        if !env.iter().any(|entry| entry.split('=').next() == Some(&name)) {
+            env.push(format!("{name}={value}"));
+        }
+    }
+    Ok(())
 }
 
 /// A container that cannot start tells by its exit code whether its program was found.
@@ -180,7 +193,7 @@ fn make(client: &Client, args: &Args, asked: &CreateRequest) -> Result<String, F
     let id_file = IdFile::create(args.one("cidfile"))?;
     let target = Target::new(&["containers", "create"])
         .maybe("name", args.one("name").as_deref())
-        .maybe("platform", args.one("platform").as_deref());
+        .maybe("platform", platform(args).as_deref());
     if pull == "always" {
         fetch(client, args, image)?;
     }
@@ -202,6 +215,12 @@ fn make(client: &Client, args: &Args, asked: &CreateRequest) -> Result<String, F
     Ok(created.id)
 }
 
+/// The platform that is asked for, by flag or by the environment.
+fn platform(args: &Args) -> Option<String> {
+    let set = || std::env::var("DOCKER_DEFAULT_PLATFORM").ok();
+    args.one("platform").or_else(set).filter(|platform| !platform.is_empty())
+}
+
 /// Has the daemon pull `image`; what it says goes to standard error.
 fn fetch(client: &Client, args: &Args, image: &str) -> Result<(), Failure> {
     let reference = Reference::parse(image).map_err(Failure::new)?;
@@ -212,7 +231,7 @@ fn fetch(client: &Client, args: &Args, image: &str) -> Result<(), Failure> {
     let target = Target::new(&["images", "create"])
         .query("fromImage", &reference.repository)
         .query("tag", &tag)
-        .maybe("platform", args.one("platform").as_deref());
+        .maybe("platform", platform(args).as_deref());
     let response = client.stream("POST", target.as_str(), RequestBody::Empty)?;
     show(response).map(|last| eprintln!("{}", escaped(&last)))
 }

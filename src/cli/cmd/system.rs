@@ -9,9 +9,9 @@ use crate::base::units::binary_size;
 use crate::cli::args::Args;
 use crate::cli::client::{Target, broken, filters};
 use crate::cli::fail::{Failure, Outcome};
-use crate::cli::output::{escaped, print};
+use crate::cli::output::{escaped, print, rfc3339_here};
 use crate::cli::session::Session;
-use crate::cli::template::Template;
+use crate::cli::template::{Data, Template};
 use crate::cli::value::point_in_time;
 use crate::http::client::RequestBody;
 use crate::wire::system::{API_VERSION, Event, Info, Version};
@@ -46,13 +46,17 @@ fn template(args: &Args) -> Result<Option<Template>, Failure> {
         "json" => "{{json .}}",
         text => text,
     };
-    let parsed = Template::parse(&text.replace("\\t", "\t").replace("\\n", "\n"));
-    parsed.map(Some).map_err(|error| Failure::template(&error, 64))
+    Template::parse(text).map(Some).map_err(|error| Failure::template(&error, 64))
 }
 
-fn run(template: &Template, data: &Value) -> Result<String, Failure> {
+fn run(template: &Template, data: &Data) -> Result<String, Failure> {
     let line = template.run(data).map_err(|error| Failure::new(format!("template: {error}")))?;
-    Ok(format!("{line}\n"))
+    Ok(line + "\n")
+}
+
+fn parsed(text: &str) -> Result<Value, Failure> {
+    serde_json::from_str(text)
+        .map_err(|error| Failure::new(format!("the daemon's answer is not understood: {error}")))
 }
 
 /// `version`
@@ -61,30 +65,32 @@ pub(crate) fn version(session: &Session, args: &Args) -> Outcome {
     let client = session.client();
     let spoken = client.as_ref().map_or(API_VERSION, |client| client.version()).to_owned();
     let server = client.and_then(|client| client.get_text("/version"));
+    let context = session.context();
     if let Some(template) = template {
-        let server_value = match &server {
-            Ok(text) => serde_json::from_str(text).unwrap_or(Value::Null),
-            Err(_) => Value::Null,
-        };
+        let sent = server.as_ref().map_or(Ok(Value::Null), |text| parsed(text))?;
         let data = json!({
             "Client": {
-                "Version": VERSION, "ApiVersion": spoken, "APIVersion": spoken,
-                "DefaultAPIVersion": API_VERSION, "GitCommit": COMMIT, "GoVersion": "none",
-                "Os": std::env::consts::OS, "Arch": arch(), "Context": "default",
+                "Version": VERSION, "ApiVersion": spoken, "DefaultAPIVersion": API_VERSION,
+                "GitCommit": COMMIT, "GoVersion": "none", "Os": std::env::consts::OS,
+                "Arch": arch(), "Context": context,
             },
-            "Server": with_upper_case(server_value),
+            "Server": sent,
         });
-        print(&run(&template, &data)?)?;
+        print(&run(&template, &Data::typed("Versions", &data))?)?;
         return server.map(|_| 0);
     }
     let line = |name: &str, value: &str| format!(" {name:<18} {value}\n");
     let mut out = String::from("Client:\n");
+    let api = match spoken.as_str() {
+        API_VERSION => spoken,
+        _ => format!("{spoken} (downgraded from {API_VERSION})"),
+    };
     for (name, value) in [
         ("Version:", VERSION),
-        ("API version:", &spoken),
+        ("API version:", &api),
         ("Git commit:", COMMIT),
         ("OS/Arch:", &format!("{}/{}", std::env::consts::OS, arch())),
-        ("Context:", "default"),
+        ("Context:", &context),
     ] {
         out.push_str(&line(name, value));
     }
@@ -92,18 +98,6 @@ pub(crate) fn version(session: &Session, args: &Args) -> Outcome {
     let server: Version = crate::cli::client::read(&server?)?;
     print(&server_block(&server))?;
     Ok(0)
-}
-
-/// The fields of Docker's own type beside those of the API.
-fn with_upper_case(mut server: Value) -> Value {
-    if let Some(fields) = server.as_object_mut() {
-        for (name, other) in [("ApiVersion", "APIVersion"), ("MinAPIVersion", "MinAPIVersion")] {
-            if let Some(value) = fields.get(name).cloned() {
-                fields.insert(other.to_owned(), value);
-            }
-        }
-    }
-    server
 }
 
 fn server_block(server: &Version) -> String {
@@ -138,20 +132,23 @@ fn server_block(server: &Version) -> String {
 pub(crate) fn info(session: &Session, args: &Args) -> Outcome {
     let template = template(args)?;
     let answer = session.client().and_then(|client| client.get_text("/info"));
+    let context = session.context();
+    let debug = session.globals().on("debug");
     if let Some(template) = template {
-        let mut data: Value = serde_json::from_str(&answer?).map_err(|error| {
-            Failure::new(format!("the daemon's answer is not understood: {error}"))
-        })?;
-        if let Some(fields) = data.as_object_mut() {
-            let client = json!({"Version": VERSION, "Context": "default", "Debug": false});
+        let mut sent = parsed(&answer?)?;
+        if let Some(fields) = sent.as_object_mut() {
+            let client = json!({
+                "Version": VERSION, "DefaultAPIVersion": API_VERSION, "GitCommit": COMMIT,
+                "Os": std::env::consts::OS, "Arch": arch(), "Context": context, "Debug": debug,
+                "Plugins": [],
+            });
             fields.insert("ClientInfo".to_owned(), client);
         }
-        print(&run(&template, &data)?)?;
+        print(&run(&template, &Data::typed("Info", &sent))?)?;
         return Ok(0);
     }
-    let debug = session.globals().on("debug");
     print(&format!(
-        "Client:\n Version:    {VERSION}\n Context:    default\n Debug Mode: {debug}\n\nServer:\n"
+        "Client:\n Version:    {VERSION}\n Context:    {context}\n Debug Mode: {debug}\n\nServer:\n"
     ))?;
     let info: Info = crate::cli::client::read(&answer?)?;
     print(&info_block(&info))?;
@@ -235,7 +232,19 @@ fn security_lines(option: &str) -> Vec<String> {
 
 /// `events`
 pub(crate) fn events(session: &Session, args: &Args) -> Outcome {
-    let template = template(args)?;
+    let template = template(args)
+        .and_then(|template| {
+            // A field that events do not have is told before one comes.
+            if let Some(template) = &template {
+                let event = Data::typed("Event", &json!({}));
+                template.run(&event).map_err(|error| Failure::template(&error, 64))?;
+            }
+            Ok(template)
+        })
+        .map_err(|failure| Failure {
+            text: failure.text.replacen("template parsing error", "Error parsing format", 1),
+            ..failure
+        })?;
     let now = Timestamp::now();
     let time = |flag| {
         let given = args.one(flag).filter(|text| !text.is_empty());
@@ -256,7 +265,7 @@ pub(crate) fn events(session: &Session, args: &Args) -> Outcome {
     for event in stream.into_iter::<Value>() {
         let event = event.map_err(|error| broken(error.into()))?;
         match &template {
-            Some(template) => print(&run(template, &event)?)?,
+            Some(template) => print(&run(template, &Data::typed("Event", &event))?)?,
             None => {
                 let event: Event = serde_json::from_value(event).map_err(|error| {
                     Failure::new(format!("an event is not understood: {error}"))
@@ -274,7 +283,7 @@ fn event_line(event: &Event) -> String {
         0 => Timestamp { seconds: event.time, nanos: 0 },
         whole => Timestamp { seconds: whole.div_euclid(1_000_000_000), nanos },
     };
-    let mut line = time.rfc3339(9);
+    let mut line = rfc3339_here(time, 9);
     for word in [&event.kind, &event.action, &event.actor.id] {
         line.push(' ');
         line.push_str(&escaped(word));
@@ -301,9 +310,8 @@ mod tests {
             "Actor": {"ID": "abc", "Attributes": {"name": "y", "image": "x"}},
         }))
         .unwrap();
-        assert_eq!(
-            event_line(&event),
-            "2025-01-02T15:04:05.123456789Z container start abc (image=x, name=y)\n"
-        );
+        let offset = crate::base::Zone::here().at(1_735_830_245).0;
+        let time = Timestamp { seconds: 1_735_830_245, nanos: 123_456_789 }.rfc3339_at(9, offset);
+        assert_eq!(event_line(&event), format!("{time} container start abc (image=x, name=y)\n"));
     }
 }

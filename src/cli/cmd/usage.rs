@@ -15,6 +15,7 @@ use crate::cli::output::{escaped, print};
 use crate::cli::session::Session;
 use crate::http::client::RequestBody;
 use crate::wire::container::PruneResponse;
+use crate::wire::container::summary::Line;
 use crate::wire::image::Summary;
 
 const COMPLAINT: [&str; 2] = ["template parsing error"; 2];
@@ -143,16 +144,15 @@ fn each(answer: &Value) -> Result<String, Failure> {
     out.push_str(&table.render("", &rows)?);
 
     out.push_str("\nContainers space usage:\n\n");
-    let row = |container: &Value| {
-        let mut container = container.clone();
-        container["SizeRootFs"] = 0.into(); // what it has written is what it takes
-        ps::row(&container, false, now)
-    };
-    let rows: Vec<Value> = list(answer, "Containers").iter().map(row).collect();
+    let mut lines: Vec<Line> = client::read(&answer["Containers"].to_string())?;
+    for line in &mut lines {
+        line.size_root_fs = 0; // what it has written is what it takes
+    }
+    let rows = ps::Containers { lines, whole: false, now };
     let columns =
         &["ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names"];
     let table = List { fields: ps::FIELDS, columns, complaint: COMPLAINT };
-    out.push_str(&table.render("", &rows)?);
+    out.push_str(&table.render_rows("", &rows)?);
 
     out.push_str("\nLocal Volumes space usage:\n\n");
     let row = |volume: &Value| {

@@ -1,7 +1,6 @@
 //! From nodes and data to text.
 
-use serde_json::Value;
-
+use super::data::{Data, MISSING};
 use super::function;
 use super::parse::{Command, Node, Operand, Pipe};
 
@@ -13,33 +12,38 @@ enum Flow {
 }
 
 struct Run<'a> {
-    root: &'a Value,
-    variables: Vec<(String, Value)>,
+    root: &'a Data,
+    variables: Vec<(String, Data)>,
+    /// Headers of columns keep their look.
+    header: bool,
     out: String,
 }
 
+/// Functions that leave a header as it is.
+const NOT_ON_HEADERS: [&str; 7] = ["json", "split", "join", "title", "lower", "upper", "truncate"];
+
 /// Carries `nodes` out on `data`.
-pub(super) fn run(nodes: &[Node], data: &Value) -> Result<String, String> {
-    let mut run = Run { root: data, variables: Vec::new(), out: String::new() };
+pub(super) fn run(nodes: &[Node], data: &Data, header: bool) -> Result<String, String> {
+    let mut run = Run { root: data, variables: Vec::new(), header, out: String::new() };
     run.nodes(nodes, data)?;
     Ok(run.out)
 }
 
 impl Run<'_> {
-    fn nodes(&mut self, nodes: &[Node], dot: &Value) -> Result<Flow, String> {
+    fn nodes(&mut self, nodes: &[Node], dot: &Data) -> Result<Flow, String> {
         for node in nodes {
             match node {
                 Node::Text(text) => self.out.push_str(text),
                 Node::Print(pipe) => {
                     let value = self.pipe(pipe, dot)?;
                     if pipe.variables.is_empty() {
-                        self.out.push_str(&function::shown(&value));
+                        self.out.push_str(&value.shown());
                     }
                 }
                 Node::If { test, then, other } => {
                     let known = self.variables.len();
                     let value = self.pipe(test, dot)?;
-                    let flow = self.nodes(if truth(&value) { then } else { other }, dot)?;
+                    let flow = self.nodes(if value.truth() { then } else { other }, dot)?;
                     self.variables.truncate(known);
                     if !matches!(flow, Flow::On) {
                         return Ok(flow);
@@ -48,7 +52,7 @@ impl Run<'_> {
                 Node::With { test, then, other } => {
                     let known = self.variables.len();
                     let value = self.pipe(test, dot)?;
-                    let flow = match truth(&value) {
+                    let flow = match value.truth() {
                         true => self.nodes(then, &value)?,
                         false => self.nodes(other, dot)?,
                     };
@@ -70,21 +74,20 @@ impl Run<'_> {
         over: &Pipe,
         body: &[Node],
         other: &[Node],
-        dot: &Value,
+        dot: &Data,
     ) -> Result<(), String> {
         let known = self.variables.len();
-        let entries: Vec<(Value, Value)> = match self.commands(over, dot)? {
-            Value::Array(list) => {
-                list.into_iter().enumerate().map(|(i, v)| (i.into(), v)).collect()
-            }
-            Value::Object(map) => map.into_iter().map(|(k, v)| (k.into(), v)).collect(),
-            Value::Null => Vec::new(),
-            Value::Number(number) => {
-                let count = number.as_u64().unwrap_or(0).min(1 << 20);
-                (0..count).map(|i| (i.into(), i.into())).collect()
+        let number = |n: u64| Data::Number(n.into());
+        let entries: Vec<(Data, Data)> = match self.commands(over, dot)? {
+            Data::List(list) => (0..).map(number).zip(list).collect(),
+            Data::Map(map, _) => map.into_iter().map(|(k, v)| (Data::Text(k), v)).collect(),
+            Data::Null(_) => Vec::new(),
+            Data::Number(count) => {
+                let count = count.as_u64().unwrap_or(0).min(1 << 20);
+                (0..count).map(|i| (number(i), number(i))).collect()
             }
             value => {
-                let text = function::shown(&value);
+                let text = value.shown();
                 return Err(failed(over, &format!("range can't iterate over {text}")));
             }
         };
@@ -109,7 +112,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn set(&mut self, name: &str, value: Value, declares: bool) {
+    fn set(&mut self, name: &str, value: Data, declares: bool) {
         let known = self.variables.iter_mut().rev().find(|(known, _)| known == name);
         match known {
             Some(known) if !declares => known.1 = value,
@@ -118,7 +121,7 @@ impl Run<'_> {
     }
 
     /// The value of a pipe; its variables are set.
-    fn pipe(&mut self, pipe: &Pipe, dot: &Value) -> Result<Value, String> {
+    fn pipe(&mut self, pipe: &Pipe, dot: &Data) -> Result<Data, String> {
         let value = self.commands(pipe, dot)?;
         for name in &pipe.variables {
             self.set(name, value.clone(), pipe.declares);
@@ -126,22 +129,22 @@ impl Run<'_> {
         Ok(value)
     }
 
-    fn commands(&mut self, pipe: &Pipe, dot: &Value) -> Result<Value, String> {
+    fn commands(&mut self, pipe: &Pipe, dot: &Data) -> Result<Data, String> {
         let mut last = None;
         for command in &pipe.commands {
             last = Some(self.command(command, last, dot, pipe)?);
         }
-        Ok(last.unwrap_or(Value::Null))
+        Ok(last.unwrap_or(MISSING))
     }
 
     fn command(
         &mut self,
         command: &Command,
-        piped: Option<Value>,
-        dot: &Value,
+        piped: Option<Data>,
+        dot: &Data,
         pipe: &Pipe,
-    ) -> Result<Value, String> {
-        let Some((first, rest)) = command.split_first() else { return Ok(Value::Null) };
+    ) -> Result<Data, String> {
+        let Some((first, rest)) = command.split_first() else { return Ok(MISSING) };
         if let Operand::Function(name) = first {
             return self.call(name, rest, piped, dot, pipe);
         }
@@ -153,7 +156,7 @@ impl Run<'_> {
         let value = self.operand(first, dot, pipe)?;
         match (arguments.as_slice(), first) {
             ([], _) => Ok(value),
-            ([Value::String(key)], Operand::Field(names)) if !names.is_empty() => {
+            ([Data::Text(key)], Operand::Field(names)) if !names.is_empty() => {
                 Ok(with_argument(&value, key))
             }
             _ => Err(failed(pipe, "can't give argument to non-function")),
@@ -164,25 +167,28 @@ impl Run<'_> {
         &mut self,
         name: &str,
         operands: &[Operand],
-        piped: Option<Value>,
-        dot: &Value,
+        piped: Option<Data>,
+        dot: &Data,
         pipe: &Pipe,
-    ) -> Result<Value, String> {
+    ) -> Result<Data, String> {
         let mut arguments = Vec::new();
         for operand in operands {
             let value = self.operand(operand, dot, pipe)?;
             // The rest is not looked at once the answer is known.
-            if name == "and" && !truth(&value) || name == "or" && truth(&value) {
+            if name == "and" && !value.truth() || name == "or" && value.truth() {
                 return Ok(value);
             }
             arguments.push(value);
         }
         arguments.extend(piped);
+        if self.header && NOT_ON_HEADERS.contains(&name) {
+            return arguments.into_iter().next().ok_or_else(|| failed(pipe, "missing argument"));
+        }
         function::call(name, &arguments)
             .map_err(|reason| failed(pipe, &format!("error calling {name}: {reason}")))
     }
 
-    fn operand(&mut self, operand: &Operand, dot: &Value, pipe: &Pipe) -> Result<Value, String> {
+    fn operand(&mut self, operand: &Operand, dot: &Data, pipe: &Pipe) -> Result<Data, String> {
         match operand {
             Operand::Field(names) => fields(dot, names, &format!(".{}", names.join(".")), pipe),
             Operand::Variable(name, names) => {
@@ -203,69 +209,46 @@ impl Run<'_> {
 }
 
 /// `.Label "k"`: the entry of a map; in a header row, the last word of the key.
-fn with_argument(value: &Value, key: &str) -> Value {
+fn with_argument(value: &Data, key: &str) -> Data {
     match value {
-        Value::Object(map) => map.get(key).cloned().unwrap_or_else(|| "".into()),
-        _ => key.rsplit('.').next().unwrap_or(key).replace(['-', '_'], " ").into(),
+        Data::Map(map, _) => map.get(key).cloned().unwrap_or_else(|| Data::text("")),
+        Data::Null(_) => Data::text(""),
+        _ => Data::text(key.rsplit('.').next().unwrap_or(key).replace(['-', '_'], " ")),
     }
 }
 
 fn failed(pipe: &Pipe, reason: &str) -> String {
     let (line, column) = pipe.at;
-    format!(":{line}:{column}: executing \"\" at <>: {reason}")
+    format!(":{line}:{column}: executing \"\" at <{}>: {reason}", pipe.text)
 }
 
-fn fields(value: &Value, names: &[String], shown: &str, pipe: &Pipe) -> Result<Value, String> {
+fn fields(value: &Data, names: &[String], shown: &str, pipe: &Pipe) -> Result<Data, String> {
     let mut at = value;
     // The column that an error names is that of the field.
-    let passed = std::cell::Cell::new(0);
-    let fail = |reason: String| {
-        let (line, column) = pipe.at;
-        Err(format!(":{line}:{}: executing \"\" at <{shown}>: {reason}", column + passed.get()))
-    };
-    for (index, name) in names.iter().enumerate() {
-        at = match at {
-            Value::Object(map) => match map.get(name) {
-                Some(Value::Null) if index + 1 == names.len() => return Ok(empty(name)),
-                Some(value) => value,
-                // The field of Docker's own types, which templates are first tried on.
-                None if name == "ID" && map.contains_key("Id") => &map["Id"],
-                None => return fail(format!("map has no entry for key {name:?}")),
-            },
-            Value::Null => {
-                return fail(format!("nil pointer evaluating interface {{}}.{name}"));
+    let mut passed = 0;
+    for name in names {
+        let next = match at {
+            Data::Struct(fields) | Data::Row(fields) => {
+                match fields.iter().find(|field| field.name == name) {
+                    Some(field) => Ok(&field.value),
+                    None => Err(format!("can't evaluate field {name} in type interface {{}}")),
+                }
             }
-            _ => return fail(format!("can't evaluate field {name} in type interface {{}}")),
+            Data::Map(map, kind) => match map.get(name) {
+                Some(value) => Ok(value),
+                // What was sent is asked for by name; of a type's own maps, all can be asked.
+                None if *kind == "a" => Err(format!("map has no entry for key {name:?}")),
+                None => return Ok(MISSING),
+            },
+            Data::Null(kind) if kind.is_empty() || kind.starts_with('{') => return Ok(MISSING),
+            Data::Null(_) => Err(format!("nil pointer evaluating interface {{}}.{name}")),
+            _ => Err(format!("can't evaluate field {name} in type interface {{}}")),
         };
-        passed.set(passed.get() + name.len() + 1);
+        at = next.map_err(|reason| {
+            let (line, column) = pipe.at;
+            format!(":{line}:{}: executing \"\" at <{shown}>: {reason}", column + passed)
+        })?;
+        passed += name.len() + 1;
     }
     Ok(at.clone())
-}
-
-/// What a null is in Docker's own types, by the name of the field: a map, a pointer, or a list.
-fn empty(name: &str) -> Value {
-    match name {
-        "Volumes" | "Labels" | "ExposedPorts" | "PortBindings" | "Ports" | "Sysctls" | "Tmpfs"
-        | "StorageOpt" | "Annotations" | "Options" | "DriverOpts" | "Networks" => {
-            Value::Object(serde_json::Map::new())
-        }
-        "Args" | "Binds" | "CapAdd" | "CapDrop" | "Cmd" | "Dns" | "DnsOptions" | "DnsSearch"
-        | "Entrypoint" | "Env" | "ExtraHosts" | "GroupAdd" | "Links" | "OnBuild"
-        | "SecurityOpt" | "VolumesFrom" | "MaskedPaths" | "ReadonlyPaths" | "Devices"
-        | "Ulimits" | "Mounts" | "ExecIDs" | "RepoTags" | "RepoDigests" | "Aliases"
-        | "DeviceRequests" | "DeviceCgroupRules" | "Shell" => Value::Array(Vec::new()),
-        _ => Value::Null,
-    }
-}
-
-/// Whether a value counts as true.
-pub(super) fn truth(value: &Value) -> bool {
-    match value {
-        Value::Null => false,
-        Value::Bool(on) => *on,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !text.is_empty(),
-        Value::Array(list) => !list.is_empty(),
-        Value::Object(map) => !map.is_empty(),
-    }
 }

@@ -1,12 +1,12 @@
-//! The functions of templates, and how values are printed.
+//! The functions of templates.
 
 use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::eval::truth;
+use super::data::Data;
 
-const KNOWN: &[&str] = &[
+pub(crate) const KNOWN: &[&str] = &[
     "and", "eq", "ge", "gt", "html", "index", "join", "js", "json", "le", "len", "lower", "lt",
     "ne", "not", "or", "pad", "print", "printf", "println", "slice", "split", "title", "truncate",
     "upper", "urlquery",
@@ -17,31 +17,16 @@ pub(super) fn known(name: &str) -> Option<&'static str> {
     KNOWN.iter().find(|known| **known == name).copied()
 }
 
-/// As Go's `%v` prints it.
-pub(super) fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(list) => format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(" ")),
-        Value::Object(map) => {
-            let entries: Vec<String> =
-                map.iter().map(|(k, v)| format!("{k}:{}", shown(v))).collect();
-            format!("map[{}]", entries.join(" "))
-        }
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-    }
-}
-
 /// Calls `name`.
-pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, String> {
+pub(super) fn call(name: &str, arguments: &[Data]) -> Result<Data, String> {
     let text = |at: usize| -> Result<&str, String> {
         arguments
             .get(at)
-            .and_then(Value::as_str)
+            .and_then(Data::as_text)
             .ok_or_else(|| format!("argument {} is no string", at + 1))
     };
     let number = |at: usize| -> Result<usize, String> {
-        let number = arguments.get(at).and_then(Value::as_u64);
+        let number = arguments.get(at).and_then(Data::as_u64);
         let number = number.ok_or_else(|| format!("argument {} is no number", at + 1))?;
         usize::try_from(number).map_err(|_| format!("number {number} is too large"))
     };
@@ -53,67 +38,71 @@ pub(super) fn call(name: &str, arguments: &[Value]) -> Result<Value, String> {
         "and" | "or" => arguments.last().cloned().ok_or("wrong number of args: want at least 1")?,
         "not" => {
             wanted(1)?;
-            Value::Bool(!truth(&arguments[0]))
+            Data::Bool(!arguments[0].truth())
         }
-        "eq" => equal(arguments)?.into(),
+        "eq" => Data::Bool(equal(arguments)?),
         "ne" | "lt" | "le" | "gt" | "ge" => {
             wanted(2)?;
-            ordered(name, arguments)?.into()
+            Data::Bool(ordered(name, arguments)?)
         }
         "json" => {
             wanted(1)?;
-            arguments[0].to_string().into()
+            Data::Text(arguments[0].json(false))
         }
         "index" => index(arguments)?,
         "len" => {
             wanted(1)?;
-            length(&arguments[0])?.into()
+            Data::Number(length(&arguments[0])?.into())
         }
         "slice" => {
             let from = if arguments.len() > 1 { number(1)? } else { 0 };
             slice(arguments.first(), from, arguments.get(2).map(|_| number(2)).transpose()?)?
         }
-        "print" => print(arguments).into(),
+        "print" => Data::Text(print(arguments)),
         "println" => {
-            let words: Vec<String> = arguments.iter().map(shown).collect();
-            format!("{}\n", words.join(" ")).into()
+            let words: Vec<String> = arguments.iter().map(Data::shown).collect();
+            Data::Text(format!("{}\n", words.join(" ")))
         }
-        "printf" => printf(text(0)?, &arguments[1..])?.into(),
-        "html" => escape_html(&print(arguments)).into(),
-        "js" => escape_js(&print(arguments)).into(),
-        "urlquery" => escape_query(&print(arguments)).into(),
-        "lower" => text(0)?.to_lowercase().into(),
-        "upper" => text(0)?.to_uppercase().into(),
-        "title" => title(text(0)?).into(),
-        "split" => text(0)?.split(text(1)?).map(Value::from).collect(),
+        "printf" => Data::Text(printf(text(0)?, &arguments[1..])?),
+        "html" => Data::Text(escape_html(&print(arguments))),
+        "js" => Data::Text(escape_js(&print(arguments))),
+        "urlquery" => Data::Text(escape_query(&print(arguments))),
+        "lower" => Data::Text(text(0)?.to_lowercase()),
+        "upper" => Data::Text(text(0)?.to_uppercase()),
+        "title" => Data::Text(title(text(0)?)),
+        "split" => Data::List(text(0)?.split(text(1)?).map(Data::text).collect()),
         "join" => {
-            let list =
-                arguments.first().and_then(Value::as_array).ok_or("argument 1 is no list")?;
-            list.iter().map(shown).collect::<Vec<_>>().join(text(1)?).into()
+            let list = match arguments.first() {
+                Some(Data::List(list)) => list.as_slice(),
+                Some(Data::Null(kind)) if kind.starts_with('[') => &[],
+                _ => return Err("argument 1 is no list".into()),
+            };
+            Data::Text(list.iter().map(Data::shown).collect::<Vec<_>>().join(text(1)?))
         }
         "pad" => match text(0)? {
-            "" => "".into(),
+            "" => Data::text(""),
             word => {
                 let blanks = |at| number(at).map(|count| " ".repeat(count.min(1 << 16)));
-                format!("{}{word}{}", blanks(1)?, blanks(2)?).into()
+                Data::Text(format!("{}{word}{}", blanks(1)?, blanks(2)?))
             }
         },
-        "truncate" => text(0)?.chars().take(number(1)?).collect::<String>().into(),
+        "truncate" => Data::Text(text(0)?.chars().take(number(1)?).collect()),
         _ => return Err("no such function".into()),
     })
 }
 
-fn length(value: &Value) -> Result<usize, String> {
+fn length(value: &Data) -> Result<usize, String> {
     match value {
-        Value::String(text) => Ok(text.len()),
-        Value::Array(list) => Ok(list.len()),
-        Value::Object(map) => Ok(map.len()),
-        value => Err(format!("len of {}", shown(value))),
+        Data::Text(text) => Ok(text.len()),
+        Data::List(list) => Ok(list.len()),
+        Data::Map(map, _) => Ok(map.len()),
+        Data::Null(kind) if kind.starts_with(['[', '{']) => Ok(0),
+        value => Err(format!("len of {}", value.shown())),
     }
 }
 
 /// A comparison of two values.
-fn ordered(name: &str, arguments: &[Value]) -> Result<bool, String> {
+fn ordered(name: &str, arguments: &[Data]) -> Result<bool, String> {
     if name == "ne" {
         return equal(arguments).map(|equal| !equal);
     }
@@ -126,19 +115,22 @@ fn ordered(name: &str, arguments: &[Value]) -> Result<bool, String> {
     })
 }
 
-fn equal(arguments: &[Value]) -> Result<bool, String> {
+fn equal(arguments: &[Data]) -> Result<bool, String> {
     let Some((first, others)) = arguments.split_first().filter(|(_, others)| !others.is_empty())
     else {
         return Err("missing argument for comparison".into());
     };
     for other in others {
         let same = match (first, other) {
-            (Value::Null, other) | (other, Value::Null) => other.is_null(),
-            (Value::Bool(a), Value::Bool(b)) => a == b,
-            (Value::Array(_) | Value::Object(_), _) | (_, Value::Array(_) | Value::Object(_)) => {
-                return Err("non-comparable type".into());
+            (Data::Null(_), other) | (other, Data::Null(_)) => matches!(other, Data::Null(_)),
+            (Data::Bool(a), Data::Bool(b)) => a == b,
+            (Data::Text(_) | Data::Number(_), Data::Text(_) | Data::Number(_)) => {
+                compare(first, other)? == Ordering::Equal
             }
-            _ => compare(first, other)? == Ordering::Equal,
+            (Data::Bool(_), _) | (_, Data::Bool(_)) => {
+                return Err("incompatible types for comparison".into());
+            }
+            _ => return Err("non-comparable type".into()),
         };
         if same {
             return Ok(true);
@@ -147,10 +139,10 @@ fn equal(arguments: &[Value]) -> Result<bool, String> {
     Ok(false)
 }
 
-fn compare(one: &Value, other: &Value) -> Result<Ordering, String> {
+fn compare(one: &Data, other: &Data) -> Result<Ordering, String> {
     match (one, other) {
-        (Value::String(one), Value::String(other)) => Ok(one.cmp(other)),
-        (Value::Number(one), Value::Number(other)) => {
+        (Data::Text(one), Data::Text(other)) => Ok(one.cmp(other)),
+        (Data::Number(one), Data::Number(other)) => {
             let both = (one.as_i64(), other.as_i64());
             let floats = (one.as_f64(), other.as_f64());
             match (both, floats) {
@@ -165,56 +157,65 @@ fn compare(one: &Value, other: &Value) -> Result<Ordering, String> {
     }
 }
 
-fn index(arguments: &[Value]) -> Result<Value, String> {
+fn index(arguments: &[Data]) -> Result<Data, String> {
     let (first, keys) = arguments.split_first().ok_or("missing argument")?;
     let mut at = first.clone();
     for key in keys {
         at = match (&at, key) {
-            (Value::Object(map), Value::String(key)) => {
-                map.get(key).cloned().unwrap_or_else(|| "".into())
+            (Data::Map(map, kind), Data::Text(key)) => {
+                map.get(key).cloned().unwrap_or_else(|| Data::zero(kind))
             }
-            (Value::Array(list), Value::Number(number)) => {
+            (Data::Null(kind), Data::Text(_)) if kind.starts_with('{') => Data::zero(&kind[1..]),
+            (Data::List(list), Data::Number(number)) => {
                 let found = number.as_u64().and_then(|n| usize::try_from(n).ok());
                 let found = found.and_then(|n| list.get(n)).cloned();
                 found.ok_or_else(|| format!("index out of range: {number}"))?
             }
-            (Value::Null, _) => return Err("index of untyped nil".into()),
+            (Data::Null(kind), Data::Number(number)) if kind.starts_with('[') => {
+                return Err(format!("index out of range: {number}"));
+            }
+            (Data::Null(_), _) => return Err("index of untyped nil".into()),
             (value, key) => {
-                return Err(format!("can't index {} with {}", shown(value), shown(key)));
+                return Err(format!("can't index {} with {}", value.shown(), key.shown()));
             }
         };
     }
     Ok(at)
 }
 
-fn slice(value: Option<&Value>, from: usize, to: Option<usize>) -> Result<Value, String> {
+fn slice(value: Option<&Data>, from: usize, to: Option<usize>) -> Result<Data, String> {
     let out_of_range = || "index out of range".to_owned();
     match value {
-        Some(Value::String(text)) => {
+        Some(Data::Text(text)) => {
             let part = text.get(from..to.unwrap_or(text.len())).ok_or_else(out_of_range)?;
-            Ok(part.into())
+            Ok(Data::text(part))
         }
-        Some(Value::Array(list)) => {
+        Some(Data::List(list)) => {
             let part = list.get(from..to.unwrap_or(list.len())).ok_or_else(out_of_range)?;
-            Ok(part.to_vec().into())
+            Ok(Data::List(part.to_vec()))
+        }
+        Some(Data::Null(kind))
+            if kind.starts_with('[') && from == 0 && to.is_none_or(|t| t == 0) =>
+        {
+            Ok(Data::Null(kind))
         }
         _ => Err("slice of what is neither a string nor a list".into()),
     }
 }
 
 /// As Go's `Sprint`: blanks between operands of which neither is a string.
-fn print(arguments: &[Value]) -> String {
+fn print(arguments: &[Data]) -> String {
     let mut out = String::new();
     for (at, value) in arguments.iter().enumerate() {
-        if at > 0 && !value.is_string() && !arguments[at - 1].is_string() {
+        if at > 0 && value.as_text().is_none() && arguments[at - 1].as_text().is_none() {
             out.push(' ');
         }
-        out.push_str(&shown(value));
+        out.push_str(&value.shown());
     }
     out
 }
 
-fn printf(format: &str, arguments: &[Value]) -> Result<String, String> {
+fn printf(format: &str, arguments: &[Data]) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = format;
     let mut arguments = arguments.iter();
@@ -243,11 +244,12 @@ fn printf(format: &str, arguments: &[Value]) -> Result<String, String> {
             continue;
         };
         let text = verb_text(verb, value, precision)?;
-        let text = if flags.contains('+') && value.as_f64().is_some_and(|n| n >= 0.0) {
-            format!("+{text}")
-        } else {
-            text
-        };
+        let text =
+            if flags.contains('+') && matches!(value, Data::Number(n) if n.as_f64() >= Some(0.0)) {
+                format!("+{text}")
+            } else {
+                text
+            };
         let blanks = width.parse::<usize>().unwrap_or(0).min(1 << 16);
         let blanks = blanks.saturating_sub(text.chars().count());
         match flags {
@@ -262,7 +264,7 @@ fn printf(format: &str, arguments: &[Value]) -> Result<String, String> {
         }
     }
     out.push_str(rest);
-    let extra: Vec<String> = arguments.map(shown).collect();
+    let extra: Vec<String> = arguments.map(Data::shown).collect();
     if !extra.is_empty() {
         out.push_str(&format!("%!(EXTRA {})", extra.join(", ")));
     }
@@ -270,16 +272,18 @@ fn printf(format: &str, arguments: &[Value]) -> Result<String, String> {
 }
 
 /// `value` as `verb` prints it, without padding.
-fn verb_text(verb: char, value: &Value, precision: Option<usize>) -> Result<String, String> {
-    let wrong = || Ok(format!("%!{verb}({})", shown(value)));
+fn verb_text(verb: char, value: &Data, precision: Option<usize>) -> Result<String, String> {
+    let wrong = || Ok(format!("%!{verb}({})", value.shown()));
     match (verb, value) {
         ('v' | 's', value) => match precision {
-            Some(most) if value.is_string() => Ok(shown(value).chars().take(most).collect()),
-            _ => Ok(shown(value)),
+            Some(most) if value.as_text().is_some() => {
+                Ok(value.shown().chars().take(most).collect())
+            }
+            _ => Ok(value.shown()),
         },
-        ('q', Value::String(text)) => Ok(Value::from(text.as_str()).to_string()),
-        ('t', Value::Bool(on)) => Ok(on.to_string()),
-        ('d' | 'x' | 'X' | 'o' | 'b' | 'c', Value::Number(number)) => match number.as_i64() {
+        ('q', Data::Text(text)) => Ok(Value::from(text.as_str()).to_string()),
+        ('t', Data::Bool(on)) => Ok(on.to_string()),
+        ('d' | 'x' | 'X' | 'o' | 'b' | 'c', Data::Number(number)) => match number.as_i64() {
             Some(n) => Ok(match verb {
                 'd' => n.to_string(),
                 'x' => format!("{n:x}"),
@@ -292,8 +296,8 @@ fn verb_text(verb: char, value: &Value, precision: Option<usize>) -> Result<Stri
             }),
             None => wrong(),
         },
-        ('x', Value::String(text)) => Ok(crate::base::digest::hex(text.as_bytes())),
-        ('f' | 'F' | 'e' | 'g', Value::Number(number)) => {
+        ('x', Data::Text(text)) => Ok(crate::base::digest::hex(text.as_bytes())),
+        ('f' | 'F' | 'e' | 'g', Data::Number(number)) => {
             let number = number.as_f64().unwrap_or(0.0);
             Ok(match (verb, precision) {
                 ('e', _) => format!("{number:e}"),

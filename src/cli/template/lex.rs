@@ -1,5 +1,6 @@
 //! The tokens of an action.
 
+use super::data::{Data, MISSING};
 use super::parse::Parser;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -8,7 +9,7 @@ pub(super) enum Token {
     Field(Vec<String>, bool),
     Variable(String),
     Word(String),
-    Literal(serde_json::Value),
+    Literal(Data),
     Open,
     Close,
     Bar,
@@ -70,9 +71,9 @@ impl Parser<'_> {
             '"' | '`' | '\'' => self.quoted(first),
             c if c.is_ascii_digit() || "+-.".contains(c) => self.number(),
             c if c.is_alphabetic() || c == '_' => Ok(match self.word().as_str() {
-                "true" => Token::Literal(true.into()),
-                "false" => Token::Literal(false.into()),
-                "nil" => Token::Literal(serde_json::Value::Null),
+                "true" => Token::Literal(Data::Bool(true)),
+                "false" => Token::Literal(Data::Bool(false)),
+                "nil" => Token::Literal(MISSING),
                 word => Token::Word(word.to_owned()),
             }),
             c => Err(self.error(format!("unexpected {c:?} in operand"))),
@@ -127,11 +128,11 @@ impl Parser<'_> {
         if quote == '\'' {
             let mut one = value.chars();
             return match (one.next(), one.next()) {
-                (Some(c), None) => Ok(Token::Literal(u32::from(c).into())),
+                (Some(c), None) => Ok(Token::Literal(Data::Number(u32::from(c).into()))),
                 _ => Err(self.error("malformed character constant")),
             };
         }
-        Ok(Token::Literal(value.into()))
+        Ok(Token::Literal(Data::Text(value)))
     }
 
     fn number(&mut self) -> Result<Token, String> {
@@ -139,11 +140,12 @@ impl Parser<'_> {
         let (text, rest) =
             self.rest.split_at(self.rest.find(|c| !word(c)).unwrap_or(self.rest.len()));
         let value = match (crate::cli::value::integer(text), text.parse::<f64>()) {
-            (Ok(whole), _) => whole.into(),
-            (Err(_), Ok(number)) if number.is_finite() => number.into(),
-            _ => return Err(self.error(format!("bad number syntax: {text:?}"))),
+            (Ok(whole), _) => Some(whole.into()),
+            (Err(_), Ok(number)) => serde_json::Number::from_f64(number),
+            _ => None,
         };
+        let value = value.ok_or_else(|| self.error(format!("bad number syntax: {text:?}")))?;
         self.rest = rest;
-        Ok(Token::Literal(value))
+        Ok(Token::Literal(Data::Number(value)))
     }
 }

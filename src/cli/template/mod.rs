@@ -2,16 +2,22 @@
 //!
 //! - Fields, indexes, ranges, conditions, variables, pipelines, comparisons and the functions of
 //!   Docker's clients; anything else is refused by its name when the template is read.
-//! - Runs over JSON values; a field that is not there is an error, as with Docker's `inspect`.
+//! - Runs over what a daemon has sent, seen as one of the types of [`shape`], or as it is; a field
+//!   that is not there is an error.
 //! - The errors begin as Go's do: `:1:2: executing "" at <.Foo>: …`.
 
+mod data;
 mod eval;
 mod function;
 mod lex;
 mod parse;
+mod shape;
 
 use serde_json::Value;
 
+pub(crate) use data::{Data, Field, Kind};
+#[cfg(test)]
+pub(crate) use function::KNOWN as FUNCTIONS;
 use parse::Node;
 
 /// A template that has been read.
@@ -31,8 +37,24 @@ impl Template {
     ///
     /// # Errors
     /// A field that is not there, a function that does not take its arguments.
-    pub(crate) fn run(&self, data: &Value) -> Result<String, String> {
-        eval::run(&self.0, data)
+    pub(crate) fn run(&self, data: &Data) -> Result<String, String> {
+        eval::run(&self.0, data, false)
+    }
+
+    /// What it makes of the headers of a table, which functions do not change.
+    ///
+    /// # Errors
+    /// As [`Template::run`].
+    pub(crate) fn run_on_headers(&self, headers: &Data) -> Result<String, String> {
+        eval::run(&self.0, headers, true)
+    }
+
+    /// What it makes of `sent` as one of `kind`; where that lacks a field, of `sent` as it is.
+    ///
+    /// # Errors
+    /// A field that is in neither.
+    pub(crate) fn run_on_object(&self, kind: Kind, sent: &Value) -> Result<String, String> {
+        self.run(&Data::typed(kind, sent)).or_else(|_| self.run(&Data::raw(sent)))
     }
 }
 
@@ -51,13 +73,17 @@ mod tests {
         })
     }
 
+    fn raw() -> Data {
+        Data::raw(&data())
+    }
+
     fn check(template: &str, expected: &str) {
-        let run = Template::parse(template).and_then(|template| template.run(&data()));
+        let run = Template::parse(template).and_then(|template| template.run(&raw()));
         assert_eq!(run.as_deref(), Ok(expected), "{template}");
     }
 
     fn fails(template: &str, expected: &str) {
-        let run = Template::parse(template).and_then(|template| template.run(&data()));
+        let run = Template::parse(template).and_then(|template| template.run(&raw()));
         let error = run.expect_err(template);
         assert!(error.contains(expected), "{template}: {error}");
     }
@@ -73,7 +99,6 @@ mod tests {
         check("{{\"te\\\"xt\"}}{{`raw`}}{{1}}{{-2}}{{true}}{{'a'}}", "te\"xtraw1-2true97");
         check("{{/* comment */}}z", "z");
         check("a {{- .N -}} b", "a3b");
-        check("{{.ID}}", "abc");
         check("{{$.Id}}", "abc");
         fails("{{.Foo}}", ":1:2: executing \"\" at <.Foo>: map has no entry for key \"Foo\"");
         fails("{{.Id.X}}", "can't evaluate field X");
@@ -81,10 +106,54 @@ mod tests {
     }
 
     #[test]
+    fn an_object_is_of_its_type_first_and_then_what_was_sent() {
+        let sent = json!({
+            "Id": "abc", "State": {"Status": "exited", "ExitCode": 3}, "Odd": {"b": 1, "a": null},
+            "Config": {"Labels": {"x": "y"}}, "HostConfig": {"RestartPolicy": {"Name": "no"}},
+            "NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "::", "HostPort": "1"}]}},
+        });
+        let check = |template: &str, expected: &str| {
+            let run = Template::parse(template)
+                .and_then(|template| template.run_on_object("Container", &sent));
+            assert_eq!(run.as_deref(), Ok(expected), "{template}");
+        };
+        check("{{.ID}}", "abc");
+        check("{{.Id}}", "abc");
+        check("{{.State.Health}} {{if .State.Health}}x{{end}}", "<nil> ");
+        check(
+            "{{.HostConfig.RestartPolicy}} {{json .HostConfig.RestartPolicy}}",
+            "{no 0} {\"Name\":\"no\",\"MaximumRetryCount\":0}",
+        );
+        check("{{.NetworkSettings.Ports}}", "map[80/tcp:[{:: 1}]]");
+        check("{{(index .NetworkSettings.Ports \"80/tcp\" 0).HostIP}}", "::");
+        check("{{(index .NetworkSettings.Ports \"80/tcp\" 0).HostIp}}", "::");
+        check(
+            "{{.Config.Labels}} {{.Config.Labels.x}} {{.Config.Labels.no}}",
+            "map[x:y] y <no value>",
+        );
+        check(
+            "{{index .Config.Labels \"no\"}}|{{.Config.ExposedPorts}}|{{.Config.Env}}",
+            "|map[]|[]",
+        );
+        check("{{json .Config.Env}} {{len .Config.Env}} {{.HostConfig.PidsLimit}}", "null 0 <nil>");
+        check("{{.Odd}} {{.State}}", "map[a:<nil> b:1] map[ExitCode:3 Status:exited]");
+        check("{{range .Config.Env}}x{{else}}none{{end}}", "none");
+        check("{{.NetworkSettings.Networks.no.IPAddress}}", "<no value>");
+        let fails = Template::parse("{{.State.Foo}}").unwrap();
+        assert_eq!(
+            fails.run_on_object("Container", &sent).unwrap_err(),
+            ":1:8: executing \"\" at <.State.Foo>: map has no entry for key \"Foo\""
+        );
+    }
+
+    #[test]
     fn pipelines_and_functions() {
         check("{{json .State}}", r#"{"Pid":7,"Status":"running"}"#);
         check("{{.Id | json}}", "\"abc\"");
-        check("{{index .Labels \"com.x\"}}{{index .Args 1}}{{index .Labels \"no\"}}", "yb");
+        check(
+            "{{index .Labels \"com.x\"}}{{index .Args 1}}{{index .Labels \"no\"}}",
+            "yb<no value>",
+        );
         check("{{(index (index .Ports \"80/tcp\") 0).HostPort}}", "8080");
         check("{{len .Args}}{{len .Id}}{{len .Labels}}", "233");
         check("{{slice .Id 1}} {{slice .Id 0 2}}", "bc ab");
@@ -99,6 +168,10 @@ mod tests {
         check("{{html \"<a>\"}} {{urlquery \"a b\"}} {{js \"'\"}}", "&lt;a&gt; a+b \\'");
         check("{{\"a\" | printf \"%s%s\" \"b\"}}", "ba");
         fails("{{foo .Id}}", "function \"foo\" not defined");
+        fails(
+            "{{ index .Args 9 }}",
+            ":1:3: executing \"\" at <index .Args 9>: error calling index: index out of range: 9",
+        );
         fails("{{printf \"%Z\" 1}}", "%Z");
         fails("{{index .Args 9}}", "index out of range: 9");
     }
@@ -153,7 +226,7 @@ mod tests {
             "{{$x :=}}",
             "{{!}}",
         ] {
-            let run = Template::parse(bad).and_then(|template| template.run(&data()));
+            let run = Template::parse(bad).and_then(|template| template.run(&raw()));
             assert!(run.is_err(), "{bad}");
         }
     }
@@ -187,7 +260,7 @@ mod tests {
             }
             let text: String = chars.into_iter().collect();
             if let Ok(template) = Template::parse(&text) {
-                drop(template.run(&data()));
+                drop(template.run(&raw()));
             }
         }
         let deep = "{{if 1}}".repeat(50_000) + &"(".repeat(50_000);

@@ -1,5 +1,6 @@
 //! From text to nodes.
 
+use super::data::Data;
 use super::function;
 use super::lex::Token;
 
@@ -25,6 +26,8 @@ pub(super) struct Pipe {
     pub(super) commands: Vec<Command>,
     /// Where it stands: line and column, for errors.
     pub(super) at: (usize, usize),
+    /// As it was written.
+    pub(super) text: String,
 }
 
 /// An operand with arguments; the first may be a function.
@@ -37,15 +40,21 @@ pub(super) enum Operand {
     /// `$x.A`; `$` has the empty name
     Variable(String, Vec<String>),
     Function(&'static str),
-    Literal(serde_json::Value),
+    Literal(Data),
     /// `(pipe).A`
     Group(Pipe, Vec<String>),
 }
 
 /// Reads a whole template.
 pub(super) fn parse(text: &str) -> Result<Vec<Node>, String> {
-    let mut parser =
-        Parser { rest: text, text, variables: vec![String::new()], loops: 0, depth: 0 };
+    let mut parser = Parser {
+        rest: text,
+        text,
+        variables: vec![String::new()],
+        loops: 0,
+        depth: 0,
+        written: "",
+    };
     let (nodes, end) = parser.nodes()?;
     match end {
         Stop::Text => Ok(nodes),
@@ -69,6 +78,8 @@ pub(super) struct Parser<'a> {
     variables: Vec<String>,
     loops: usize,
     depth: usize,
+    /// The action at hand, without its braces.
+    written: &'a str,
 }
 
 /// Deeper templates are refused: each level takes stack.
@@ -104,9 +115,12 @@ impl<'a> Parser<'a> {
             self.rest = &self.rest[open + 2..];
             let trims = self.rest.strip_prefix('-').filter(|r| r.starts_with(char::is_whitespace));
             push_text(&mut nodes, if trims.is_some() { text.trim_end() } else { text });
+            self.rest = trims.unwrap_or(self.rest).trim_start();
             let at = self.position();
-            self.rest = trims.unwrap_or(self.rest);
+            let whole = self.rest;
             let tokens = self.action()?;
+            self.written = whole[..whole.len() - self.rest.len()]
+                .trim_matches(|c: char| c.is_whitespace() || matches!(c, '{' | '}' | '-'));
             if let Some(end) = self.node(tokens, at, &mut nodes)? {
                 break end;
             }
@@ -161,6 +175,9 @@ impl<'a> Parser<'a> {
         at: (usize, usize),
     ) -> Result<Node, String> {
         let known = self.variables.len();
+        // Errors are about what stands behind the word.
+        let at = (at.0, at.1 + word.len() + 1);
+        self.written = self.written.strip_prefix(word).unwrap_or(self.written).trim_start();
         let test =
             if word == "range" { self.range_pipe(&tokens, at)? } else { self.pipe(&tokens, at)? };
         self.loops += usize::from(word == "range");
@@ -225,7 +242,7 @@ impl<'a> Parser<'a> {
         if declares {
             self.variables.extend(variables.iter().cloned());
         }
-        Ok(Pipe { variables, declares, commands, at })
+        Ok(Pipe { variables, declares, commands, at, text: self.written.to_owned() })
     }
 
     fn known(&self, name: &str) -> Result<(), String> {
@@ -299,7 +316,8 @@ impl<'a> Parser<'a> {
                     return Err(self.error("unclosed left paren"));
                 };
                 rest = after;
-                let pipe = Pipe { variables: Vec::new(), declares: false, commands, at };
+                let text = self.written.to_owned();
+                let pipe = Pipe { variables: Vec::new(), declares: false, commands, at, text };
                 Operand::Group(pipe, Vec::new())
             }
             Token::Close | Token::Bar | Token::Comma | Token::Declare | Token::Assign => {

@@ -45,7 +45,7 @@ fields! {
 
 fields! {
     /// What attaching has to know of a container: a part of [`Inspect`].
-    #[derive(Debug, Default, Serialize)]
+    #[derive(Debug, Default, PartialEq, Serialize)]
     pub struct Brief {
         pub id as "Id": String,
         pub state as "State": State,
@@ -56,7 +56,7 @@ fields! {
 
 fields! {
     /// The part of [`Config`] that attaching has to know.
-    #[derive(Debug, Default, Serialize)]
+    #[derive(Debug, Default, PartialEq, Serialize)]
     pub struct BriefConfig {
         pub tty as "Tty": bool,
         pub open_stdin as "OpenStdin": bool,
@@ -65,7 +65,7 @@ fields! {
 
 fields! {
     /// The part of [`HostConfig`] that attaching has to know.
-    #[derive(Debug, Default, Serialize)]
+    #[derive(Debug, Default, PartialEq, Serialize)]
     pub struct BriefHostConfig {
         pub auto_remove as "AutoRemove": bool,
     }

@@ -3,14 +3,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::EndpointSettings;
+use super::config::Empty;
 use crate::base::fields;
 
 /// A container in a list. Borrows when it is written, so that a list of thousands costs no copy.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct Summary<'a> {
     pub id: Cow<'a, str>,
     pub names: Vec<String>,
@@ -33,8 +34,8 @@ pub struct Summary<'a> {
 }
 
 /// What a list shows of the host's half.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct SummaryHostConfig<'a> {
     pub network_mode: Cow<'a, str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -42,10 +43,39 @@ pub struct SummaryHostConfig<'a> {
 }
 
 /// What a list shows of networks.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct SummaryNetworks {
     pub networks: BTreeMap<String, EndpointSettings>,
+}
+
+fields! {
+    /// What a table of containers has to know: a part of [`Summary`].
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Line {
+        pub id as "Id": String,
+        pub names as "Names": Vec<String>,
+        pub image as "Image": String,
+        pub image_id as "ImageID": String,
+        pub command as "Command": String,
+        pub created as "Created": i64,
+        pub ports as "Ports": Vec<Port>,
+        pub size_rw as "SizeRw": u64,
+        pub size_root_fs as "SizeRootFs": u64,
+        pub labels as "Labels": BTreeMap<String, String>,
+        pub state as "State": String,
+        pub status as "Status": String,
+        pub network_settings as "NetworkSettings": LineNetworks,
+        pub mounts as "Mounts": Vec<MountPoint>,
+    }
+}
+
+fields! {
+    /// The names of a container's networks.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct LineNetworks {
+        pub networks as "Networks": BTreeMap<String, Empty>,
+    }
 }
 
 fields! {
