@@ -222,28 +222,29 @@ fn a_removal_tells_its_steps() {
             format!("[{{\"Untagged\":\"{id}\"}},{{\"Deleted\":\"{id}\"}}]"),
         )
     };
+    // Names that cannot be the beginning of an id, which would hide them.
     // By name: the image goes with the last one.
-    let id = import(&d, "a", "1");
-    tag("a", "b");
-    assert_exactly(&remove("a"), 200, &steps(&id).0);
-    assert_exactly(&remove("b:latest"), 200, &steps(&id).1);
-    assert_exactly(&remove("b"), 404, "No such image: b\n");
+    let id = import(&d, "one", "1");
+    tag("one", "two");
+    assert_exactly(&remove("one"), 200, &steps(&id).0);
+    assert_exactly(&remove("two:latest"), 200, &steps(&id).1);
+    assert_exactly(&remove("two"), 404, "No such image: two\n");
     // By id: not when it has names in two repositories.
-    let id = import(&d, "a", "2");
-    tag("a", "b");
+    let id = import(&d, "one", "2");
+    tag("one", "two");
     let text = format!("Conflict, {id} wasn't deleted\n");
     assert_exactly(&remove(&id), 409, &text);
-    assert_exactly(&remove("b"), 200, &steps(&id).0);
-    tag("a", "a&tag=second");
+    assert_exactly(&remove("two"), 200, &steps(&id).0);
+    tag("one", "one&tag=second");
     assert_exactly(&remove(&id[..12]), 200, &steps(&id).1);
     // Without a name.
-    let id = import(&d, "a", "3");
-    let next = import(&d, "a", "4");
+    let id = import(&d, "one", "3");
+    let next = import(&d, "one", "4");
     assert_exactly(&remove(&id), 200, &format!("[{{\"Deleted\":\"{}\"}}]", &id[..12]));
     // A repository with all its tags: other images lose their names and stay.
-    let other = import(&d, "a:v", "5");
-    assert_exactly(&remove("a"), 200, &steps(&next).1);
-    assert_eq!(old.get("/images/a:v/json").status, 404);
+    let other = import(&d, "one:v", "5");
+    assert_exactly(&remove("one"), 200, &steps(&next).1);
+    assert_eq!(old.get("/images/one:v/json").status, 404);
     assert_eq!(old.get(&format!("/images/{other}/json")).status, 200);
     let text = format!("No such tag: busybox:{}\n", {
         let id = old.get("/images/busybox/json").expect(200)["id"].as_str().unwrap().to_owned();
@@ -258,16 +259,16 @@ fn a_removal_says_nothing_before_1_2() {
     let d = Daemon::start();
     for version in ["1.0", "1.1"] {
         let old = Old { d: &d, version };
-        let id = import(&d, "a", version);
-        assert_exactly(&old.ask("POST", "/images/a/tag?repo=b"), 201, "");
-        assert_exactly(&old.ask("DELETE", "/images/a"), 204, "");
+        let id = import(&d, "one", version);
+        assert_exactly(&old.ask("POST", "/images/one/tag?repo=two"), 201, "");
+        assert_exactly(&old.ask("DELETE", "/images/one"), 204, "");
         assert_exactly(
             &old.get(&format!("/images/{id}/json")),
             404,
             &format!("No such image: {id}\n"),
         );
-        assert_exactly(&old.get("/images/b/json"), 404, "No such image: b\n");
-        assert_exactly(&old.ask("DELETE", "/images/a"), 404, "No such image: a\n");
+        assert_exactly(&old.get("/images/two/json"), 404, "No such image: two\n");
+        assert_exactly(&old.ask("DELETE", "/images/one"), 404, "No such image: one\n");
     }
 }
 
@@ -280,8 +281,8 @@ fn an_image_in_use_stays() {
         let reply = old.at(version).ask("DELETE", "/images/busybox");
         assert_answer(&reply, 409, "Conflict, busybox wasn't deleted");
     }
-    assert_exactly(&old.ask("POST", "/images/busybox/tag?repo=b"), 201, "");
-    assert_eq!(old.ask("DELETE", "/images/b").status, 200, "another name may go");
+    assert_exactly(&old.ask("POST", "/images/busybox/tag?repo=two"), 201, "");
+    assert_eq!(old.ask("DELETE", "/images/two").status, 200, "another name may go");
     old.start(&id);
     assert_eq!(old.wait(&id), 0);
 }
