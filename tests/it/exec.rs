@@ -213,6 +213,7 @@ fn the_life_of_an_exec_by_api() {
     let kind = headers.iter().find(|(name, _)| name == "content-type").unwrap();
     assert_eq!(kind.1, "application/vnd.docker.raw-stream");
     assert_eq!(wire.frame().unwrap(), (1, b"b\n".to_vec()));
+    wait_until("its pid is known", || state(&d, &id)["Pid"] != 0);
     let shown = state(&d, &id);
     assert_eq!(shown["Running"], true);
     let pid = shown["Pid"].as_i64().unwrap();
