@@ -1,7 +1,8 @@
 //! `changes` of an import: single instructions of a Dockerfile that concern the config alone.
 
-use crate::base::{Error, Result};
-use crate::model::{PortProto, RunConfig};
+use crate::base::{Error, Result, moment};
+use crate::container::health;
+use crate::model::{Healthcheck, PortProto, RunConfig};
 
 /// Applies one instruction to `config`.
 ///
@@ -51,14 +52,47 @@ pub(super) fn apply(change: &str, config: &mut RunConfig) -> Result<()> {
         }
         "STOPSIGNAL" => config.stop_signal = rest.to_owned(),
         "ONBUILD" => config.on_build.push(rest.to_owned()),
-        "HEALTHCHECK" => {
-            return Err(Error::not_implemented(format!(
-                "{instruction} as a change is not served yet"
-            )));
-        }
+        "HEALTHCHECK" => config.healthcheck = Some(healthcheck(rest).map_err(|why| wrong(&why))?),
         _ => return Err(wrong("this instruction cannot be a change")),
     }
     Ok(())
+}
+
+/// `[--interval=30s …] CMD program`, or `NONE`.
+fn healthcheck(text: &str) -> Result<Healthcheck, String> {
+    let mut check = Healthcheck::default();
+    let mut rest = text;
+    while let Some(flag) = rest.strip_prefix("--") {
+        let (flag, after) = flag.split_once(char::is_whitespace).unwrap_or((flag, ""));
+        rest = after.trim_start();
+        let (name, value) = flag.split_once('=').ok_or_else(|| format!("--{flag} has no value"))?;
+        let time = || {
+            let length = moment::duration(value)?;
+            i64::try_from(length.as_nanos()).map_err(|_| format!("--{name} is too long"))
+        };
+        match name {
+            "interval" => check.interval = time()?,
+            "timeout" => check.timeout = time()?,
+            "start-period" => check.start_period = time()?,
+            "start-interval" => check.start_interval = time()?,
+            "retries" => {
+                check.retries = value.parse().map_err(|_| format!("--retries={value}"))?;
+            }
+            _ => return Err(format!("unknown flag: --{name}")),
+        }
+    }
+    let (kind, words) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let words = words.trim_start();
+    check.test = match kind.to_ascii_uppercase().as_str() {
+        "NONE" if words.is_empty() => vec!["NONE".to_owned()],
+        "CMD" => match json_list(words) {
+            Some(words) => std::iter::once("CMD".to_owned()).chain(words).collect(),
+            None if words.is_empty() => return Err("CMD has no command".to_owned()),
+            None => vec!["CMD-SHELL".to_owned(), words.to_owned()],
+        },
+        _ => return Err("CMD or NONE is missing".to_owned()),
+    };
+    health::validate(&check).map(|()| check).map_err(|error| error.to_string())
 }
 
 /// A JSON list of words as it is, anything else as a line for the shell.
@@ -132,11 +166,19 @@ mod tests {
             "VOLUME /a /b",
             "STOPSIGNAL SIGINT",
             "ONBUILD RUN true",
+            "HEALTHCHECK --interval=5s --retries=2 CMD test -f /ok",
         ] {
             apply(change, &mut config).unwrap();
         }
         assert_eq!(config.env, ["B=c d", "E=x", "F=a b", "A=new value"]);
         assert_eq!(config.cmd, Some(vec!["echo".into(), "hi".into()]));
+        let check = config.healthcheck.clone().unwrap();
+        assert_eq!(check.test, ["CMD-SHELL", "test -f /ok"]);
+        assert_eq!((check.interval, check.retries), (5_000_000_000, 2));
+        apply("HEALTHCHECK CMD [\"a\", \"b\"]", &mut config).unwrap();
+        assert_eq!(config.healthcheck.as_ref().unwrap().test, ["CMD", "a", "b"]);
+        apply("HEALTHCHECK none", &mut config).unwrap();
+        assert_eq!(config.healthcheck.as_ref().unwrap().test, ["NONE"]);
         assert_eq!(config.labels["k"], "v");
         assert_eq!(config.exposed_ports.len(), 2);
         assert_eq!((&*config.working_dir, &*config.user), ("/srv/app", "nobody"));
@@ -159,7 +201,12 @@ mod tests {
             "ENV A=b C",
             "EXPOSE x",
             "STOPSIGNAL NOPE",
-            "HEALTHCHECK NONE",
+            "HEALTHCHECK",
+            "HEALTHCHECK CMD",
+            "HEALTHCHECK NONE x",
+            "HEALTHCHECK --interval=x CMD true",
+            "HEALTHCHECK --interval=1ns CMD true",
+            "HEALTHCHECK --odd=1s CMD true",
             "ENV A=\\",
         ] {
             assert!(apply(bad, &mut RunConfig::default()).is_err(), "{bad}");

@@ -4,8 +4,8 @@
 //! A flag that this version does not serve is here too, so that it is refused by its name.
 
 use super::value::{
-    Checked, any, is_cpus, is_env, is_extra_host, is_filter, is_integer, is_label, is_mount,
-    is_pair, is_size, is_stream, is_swap, is_sysctl, is_ulimit,
+    Checked, any, is_cpus, is_duration, is_env, is_extra_host, is_filter, is_integer, is_label,
+    is_mount, is_pair, is_size, is_stream, is_swap, is_sysctl, is_ulimit,
 };
 
 /// One flag.
@@ -82,6 +82,10 @@ const fn int(long: &'static str, short: char, help: &'static str) -> Flag {
 
 const fn bytes(long: &'static str, short: char, help: &'static str) -> Flag {
     flag(long, short, Takes::One("bytes", is_size), help)
+}
+
+const fn time(long: &'static str, help: &'static str) -> Flag {
+    flag(long, NO, Takes::One("duration", is_duration), help)
 }
 
 const fn list(long: &'static str, short: char, help: &'static str) -> Flag {
@@ -185,6 +189,12 @@ pub(crate) const CREATE: &[Flag] = &[
     list("env-file", NO, "File of environment variables"),
     list("expose", NO, "Port that the program serves, PORT[-END][/PROTOCOL]").old(&["expose"]),
     list("group-add", NO, "Further group of the process"),
+    text("health-cmd", NO, "Command of the shell that says by 0 that all is well"),
+    time("health-interval", "Time between two checks (default 30s)"),
+    int("health-retries", NO, "Failures in a row that make it unhealthy (default 3)"),
+    time("health-start-interval", "Time between two checks while it starts (default 5s)"),
+    time("health-start-period", "Time to start, in which failures do not count"),
+    time("health-timeout", "Time that one check may take (default 30s)"),
     text("hostname", 'h', "Host name inside"),
     switch("init", NO, "Run an init that forwards signals and reaps processes"),
     switch("interactive", 'i', "Keep standard input open"),
@@ -199,6 +209,7 @@ pub(crate) const CREATE: &[Flag] = &[
     text("name", NO, "Name of the container").old(&["name"]),
     text("network", NO, "Network: bridge, none, host or container:ID").alias(&["net"]),
     switch("networking", 'n', "Network; -n=false is --network none (default true)"),
+    switch("no-healthcheck", NO, "Do not run the health check of the image"),
     switch("oom-kill-disable", NO, "Do not kill when memory runs out (cgroup v1)"),
     int("oom-score-adj", NO, "Who is killed first when the host runs out, -1000 to 1000"),
     text("pid", NO, "Process namespace: host or container:ID"),
@@ -234,12 +245,6 @@ pub(crate) const CREATE: &[Flag] = &[
     later("device-write-iops", NO),
     switch("disable-content-trust", NO, ""),
     later("gpus", NO),
-    later("health-cmd", NO),
-    later("health-interval", NO),
-    later("health-retries", NO),
-    later("health-start-interval", NO),
-    later("health-start-period", NO),
-    later("health-timeout", NO),
     later("io-maxbandwidth", NO),
     later("io-maxiops", NO),
     later("ip", NO),
@@ -251,7 +256,6 @@ pub(crate) const CREATE: &[Flag] = &[
     later("mac-address", NO),
     later("memory-swappiness", NO),
     later("network-alias", NO).alias(&["net-alias"]),
-    later_switch("no-healthcheck", NO),
     later("runtime", NO),
     later("storage-opt", NO),
     later_switch("use-api-socket", NO),

@@ -1,6 +1,7 @@
 //! How the values of flags are written: numbers, sizes, durations, times, labels, mounts, and
 //! what is said about those that are not.
 
+use crate::base::moment;
 use crate::base::units::parse_size;
 use crate::wire::container::host::{BindOptions, DeviceMapping, Mount, TmpfsOptions, Ulimit};
 
@@ -83,6 +84,11 @@ pub(crate) fn cpus(text: &str) -> Checked<u64> {
 /// See [`cpus`].
 pub(crate) fn is_cpus(text: &str) -> Checked {
     cpus(text).map(drop)
+}
+
+/// See [`moment::duration`].
+pub(crate) fn is_duration(text: &str) -> Checked {
+    moment::duration(text).map(drop)
 }
 
 /// `K=V` or `K` of the environment.

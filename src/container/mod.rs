@@ -6,6 +6,7 @@
 
 pub mod capabilities;
 pub mod dir;
+pub mod health;
 pub mod limits;
 pub mod merge;
 pub mod mounts;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::{capabilities, limits, merge, mounts};
+use super::{capabilities, health, limits, merge, mounts};
 use crate::base::{Error, Result};
 use crate::model::{
     Device, Endpoint, HostConfig, MountPoint, NetworkMode, RestartPolicy, RunConfig, Signal,
@@ -75,16 +75,12 @@ pub fn check(
 /// without being refused.
 ///
 /// # Errors
-/// `NotImplemented`.
+/// `BadParameter` and `NotImplemented`.
 pub fn check_request(config: &RunConfig) -> Result<()> {
     if let Some(volume) = config.volumes.iter().next() {
         return Err(Error::not_implemented(format!("volumes are not served yet: {volume}")));
     }
-    let asks = |words: &Vec<String>| words.first().is_some_and(|word| word != "NONE");
-    if config.healthcheck.as_ref().is_some_and(|check| asks(&check.test)) {
-        return unserved("a health check");
-    }
-    Ok(())
+    config.healthcheck.as_ref().map_or(Ok(()), health::validate)
 }
 
 /// What an image asks for that has no effect here, as sentences.
@@ -97,9 +93,6 @@ pub fn image_warnings(image: &RunConfig, mounts: &[MountPoint]) -> Vec<String> {
                 "Volumes are not served yet: {path} stays in the container's own layer."
             ));
         }
-    }
-    if image.healthcheck.as_ref().is_some_and(|c| c.test.first().is_some_and(|t| t != "NONE")) {
-        warnings.push("Health checks are not served yet: the one of the image is not run.".into());
     }
     warnings
 }

@@ -158,6 +158,8 @@ impl Engine {
         }
         let Some(monitor) = monitor else { return slot };
         self.adopt_execs(&slot, &monitor);
+        self.adopt_health(&slot, &monitor);
+        self.watch_health(&slot);
         let (engine, watched) = (self.me(), Arc::clone(&slot));
         let run = record.run;
         let supervised = self.spawn_thread("supervise", move || {

@@ -17,6 +17,8 @@ const FILTERS: &[&str] = &[
 const STATUSES: &[&str] =
     &["created", "dead", "exited", "paused", "removing", "restarting", "running"];
 
+const HEALTH: &[&str] = &["healthy", "none", "starting", "unhealthy"];
+
 impl Engine {
     /// The container that `name` means: full id, name, unique id prefix, in this order.
     ///
@@ -84,6 +86,9 @@ impl Engine {
         let (status, exited) = (values("status"), values("exited"));
         if let Some(word) = status.iter().find(|word| !STATUSES.contains(&word.as_str())) {
             return Err(unknown(&format!("status={word}")));
+        }
+        if let Some(word) = values("health").iter().find(|w| !HEALTH.contains(&w.as_str())) {
+            return Err(unknown(&format!("health={word}")));
         }
         let codes: Result<Vec<i32>> = exited
             .iter()
@@ -174,7 +179,7 @@ struct Sieve {
 impl Sieve {
     /// Values of one key are alternatives, but for labels; keys come all together.
     fn passes(&self, snapshot: &Snapshot) -> bool {
-        let Snapshot { record, state, network: _ } = snapshot;
+        let Snapshot { record, state, network: _, health } = snapshot;
         let any = |key: &str, fits: &dyn Fn(&str) -> bool| {
             self.filters.get(key).is_none_or(|values| values.iter().any(|value| fits(value)))
         };
@@ -190,7 +195,7 @@ impl Sieve {
             })
             && filter::has_labels(&self.filters, "label", &record.config.labels)
             && any("status", &|value| value == state.word())
-            && any("health", &|value| value == "none")
+            && any("health", &|value| value == health.as_ref().map_or("none", |h| h.status.word()))
             && any("network", &|value| value == network || record.endpoints.contains_key(value))
             && any("volume", &|value| {
                 record.mounts.iter().any(|mount| {
@@ -283,7 +288,7 @@ mod tests {
             finished_at: Timestamp::ZERO,
             error: None,
         };
-        Snapshot { record: Arc::new(record), state, network: None }
+        Snapshot { record: Arc::new(record), state, network: None, health: None }
     }
 
     fn passes(filters: &[(&str, &str)], snapshot: &Snapshot) -> bool {

@@ -15,6 +15,7 @@ mod etc;
 mod events;
 mod exec;
 mod filter;
+mod health;
 mod images;
 mod info;
 mod launch;
@@ -80,6 +81,7 @@ pub struct Engine {
     containers: Lock<Containers>,
     events: Events,
     execs: exec::Execs,
+    checks: health::Checks,
     /// Held while we live: two daemons must not share a root.
     _root_lock: File,
 }
@@ -121,6 +123,7 @@ impl Engine {
             containers: Lock::default(),
             events: Events::default(),
             execs: exec::Execs::default(),
+            checks: health::Checks::default(),
             _root_lock: root_lock,
             options,
         });
@@ -144,8 +147,11 @@ impl Engine {
     fn release(&self, id: &Id) {
         self.cgroups.release(id);
         self.networks.release(id);
-        for left in [self.layout.work(id), self.run_dir(id)] {
-            if let Err(error) = tree::remove(&left) {
+        let (work, run_dir) = (self.layout.work(id), self.run_dir(id));
+        let removed = tree::remove(&work);
+        let removed_too = self.without_health_files(|| tree::remove(&run_dir));
+        for (left, removed) in [(work, removed), (run_dir, removed_too)] {
+            if let Err(error) = removed {
                 warn!("remove {}: {error}", left.display());
             }
         }

@@ -39,7 +39,7 @@ impl Engine {
         filter::check_keys(filters, FILTERS)?;
         let until = filter::until(filters)?;
         let mut pruned = Pruned::default();
-        for Snapshot { record, state, network: _ } in self.snapshots() {
+        for Snapshot { record, state, .. } in self.snapshots() {
             let at_rest = matches!(state, State::Created { .. } | State::Exited { .. });
             let labels = &record.config.labels;
             let chosen = until.is_none_or(|until| record.created <= until)

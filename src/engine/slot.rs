@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::{Attacher, Patience, Snapshot, WaitCondition};
 use crate::base::{Context, Error, Id, Kind, Lock, Result, guard};
 use crate::container::{Activity, Layout, Record, State};
-use crate::model::Attachment;
+use crate::model::{Attachment, Health};
 use crate::runtime::handle::Handle;
 use crate::sys::poll::{self, EventFd, Interest};
 
@@ -42,6 +42,8 @@ pub(super) struct Inner {
     pub(super) freezing: bool,
     /// Its limits are being changed.
     pub(super) updating: bool,
+    /// What health checks have come to since the last start; none where there are no checks.
+    pub(super) health: Option<Arc<Health>>,
     /// The run that is under way has been sent SIGKILL.
     pub(super) killed: bool,
     /// The user wants the run that is under way to end: no policy starts the container again.
@@ -81,6 +83,7 @@ impl Slot {
             exits: 0,
             freezing: false,
             updating: false,
+            health: None,
             killed: false,
             unwanted: false,
             attempts: 0,
@@ -102,6 +105,7 @@ impl Slot {
             record: Arc::clone(&inner.record),
             state: inner.state.clone(),
             network: inner.network.clone(),
+            health: inner.health.clone(),
         }
     }
 

@@ -61,6 +61,7 @@ impl Engine {
                 claim.publish(|inner| {
                     inner.state = State::Running { since, pid, paused: false };
                     inner.network = network;
+                    inner.health = super::health::at_start(&inner.record.config);
                     inner.killed = false;
                     inner.unwanted = false;
                     if ask == Ask::Start {
@@ -72,6 +73,7 @@ impl Engine {
                 if supervisor.send(()).is_err() {
                     warn!("container {} runs unwatched: its thread has ended", slot.id.short());
                 }
+                self.watch_health(slot);
                 Ok(())
             }
             Err(Failed { error, state }) => {

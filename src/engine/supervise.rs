@@ -64,6 +64,10 @@ impl Engine {
         inner.monitor = None;
         self.execs.end_of_run(&slot.id);
         inner.network = None;
+        if inner.health.is_some() {
+            inner.end_health();
+            self.health_ended();
+        }
         // Before anybody is told: what they do next must come after it in the events.
         if oom_killed {
             self.emit_container("oom", &inner.record, &[]);

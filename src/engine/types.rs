@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::base::{Id, Timestamp};
 use crate::container::{Record, State};
-use crate::model::{Attachment, Endpoint, HostConfig, LogConfig, RunConfig, Signal};
+use crate::model::{Attachment, Endpoint, Health, HostConfig, LogConfig, RunConfig, Signal};
 
 /// What the engine is opened with.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub struct Snapshot {
     pub state: State,
     /// Its place on a bridge, while it runs.
     pub network: Option<Arc<Attachment>>,
+    /// What health checks have come to; none where there are no checks, or no start yet.
+    pub health: Option<Arc<Health>>,
 }
 
 /// What a container is to be made of.

@@ -4,6 +4,7 @@
 //! each has a default, and the record carries a version. The API's shapes are in `wire`.
 
 pub mod config;
+pub mod health;
 pub mod network;
 pub mod ports;
 pub mod reference;
@@ -13,6 +14,7 @@ pub use config::{
     Device, Endpoint, Healthcheck, HostConfig, LogConfig, LogDriver, MountKind, MountPoint,
     NetworkMode, RestartPolicy, RunConfig, Ulimit,
 };
+pub use health::{Health, HealthResult, HealthStatus};
 pub use network::{Attachment, Published};
 pub use ports::{PortBinding, PortProto, PortRange, Protocol};
 pub use reference::Reference;

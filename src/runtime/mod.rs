@@ -7,6 +7,7 @@
 pub mod cgroup;
 pub mod exe;
 pub mod handle;
+pub mod health;
 pub mod init;
 pub mod launch;
 pub mod log;

@@ -231,6 +231,11 @@ fn execs() {
         let out = c.run(&["exec", "cx", "true"]);
         assert!(out.code == 1 && out.stderr.contains("is paused"), "{}", out.stderr);
         c.ok(&["rm", "-f", "cx"]);
+        let flags = ["run", "-d", "--name", "cx", "--health-cmd", "true", "--health-interval"];
+        c.ok(&[&flags[..], &["100ms", "busybox", "sleep", "1000"]].concat());
+        wait_until("it is healthy", || c.ok(&["ps"]).contains("(healthy)"));
+        assert_eq!(c.ok(&["inspect", "-f", "{{.State.Health.Status}}", "cx"]), "healthy");
+        c.ok(&["rm", "-f", "cx"]);
     });
 }
 

@@ -19,6 +19,7 @@ mod concurrency;
 mod crash;
 mod exec;
 mod golden;
+mod health;
 mod http;
 mod images;
 mod init;

@@ -8,9 +8,9 @@ use crate::base::order::Ordered;
 use crate::base::{Digest, Id, Timestamp, units};
 use crate::container::{Record, State};
 use crate::engine::{Snapshot, UNKNOWN_CODE};
-use crate::model::LogDriver;
+use crate::model::{Health, HealthResult, HealthStatus, LogDriver};
 use crate::wire::container as wire;
-use crate::wire::container::inspect::GraphDriver;
+use crate::wire::container::inspect::{self, GraphDriver};
 use crate::wire::container::summary::{MountPoint, SummaryHostConfig, SummaryNetworks};
 use crate::wire::version::Answers;
 
@@ -21,7 +21,7 @@ pub(in crate::api) fn summary(
     now: Timestamp,
     answers: Answers,
 ) -> wire::Summary<'_> {
-    let Snapshot { record, state, network: _ } = snapshot;
+    let Snapshot { record, state, network: _, health } = snapshot;
     let image_id = record.image.to_string();
     let image = if means == Some(record.image) || record.config.image.is_empty() {
         record.config.image.as_str().into()
@@ -40,7 +40,7 @@ pub(in crate::api) fn summary(
         size_root_fs: None,
         labels: std::borrow::Cow::Borrowed(&record.config.labels),
         state: status_word(state).into(),
-        status: status_text(state, now),
+        status: status_text(state, health.as_deref(), now),
         host_config: SummaryHostConfig {
             network_mode: wire::network_mode_text(&record.host.network_mode),
             annotations: record.host.annotations.clone(),
@@ -68,7 +68,7 @@ pub(in crate::api) fn inspect(
     driver: &str,
     answers: Answers,
 ) -> wire::Inspect {
-    let Snapshot { record, state, network: _ } = snapshot;
+    let Snapshot { record, state, network: _, health } = snapshot;
     let mut argv = record.argv();
     let path = if argv.is_empty() { String::new() } else { argv.remove(0) };
     let mut config = wire::Config::from_model(&record.config);
@@ -86,7 +86,7 @@ pub(in crate::api) fn inspect(
         created: record.created.to_string(),
         path,
         args: argv,
-        state: state_of(state),
+        state: wire::State { health: health.as_deref().map(health_of), ..state_of(state) },
         image: record.image.to_string(),
         resolv_conf_path: run_file("resolv.conf"),
         hostname_path: run_file("hostname"),
@@ -146,11 +146,15 @@ fn status_word(state: &State) -> &'static str {
 }
 
 /// A state for people: `Up 5 minutes`.
-fn status_text(state: &State, now: Timestamp) -> String {
+fn status_text(state: &State, health: Option<&Health>, now: Timestamp) -> String {
     let ago = |time: &Timestamp| units::human_duration(now.since(*time));
     match state {
         State::Created { .. } | State::Starting => "Created".into(),
-        State::Running { since, paused: false, .. } => format!("Up {}", ago(since)),
+        State::Running { since, paused: false, .. } => match health.map(|health| health.status) {
+            None => format!("Up {}", ago(since)),
+            Some(HealthStatus::Starting) => format!("Up {} (health: starting)", ago(since)),
+            Some(status) => format!("Up {} ({})", ago(since), status.word()),
+        },
         State::Running { since, paused: true, .. } => format!("Up {} (Paused)", ago(since)),
         State::Restarting { code, finished_at, .. } => {
             format!("Restarting ({}) {} ago", code.unwrap_or(UNKNOWN_CODE), ago(finished_at))
@@ -209,6 +213,24 @@ fn state_of(state: &State) -> wire::State {
     }
 }
 
+fn health_of(health: &Health) -> inspect::Health {
+    let Health { status, failing_streak, log } = health;
+    let result = |result: &HealthResult| {
+        let HealthResult { start, end, code, output } = result;
+        inspect::HealthResult {
+            start: start.to_string(),
+            end: end.to_string(),
+            exit_code: *code,
+            output: output.clone(),
+        }
+    };
+    inspect::Health {
+        status: status.word().to_owned(),
+        failing_streak: *failing_streak,
+        log: log.iter().map(result).collect(),
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use std::collections::BTreeMap;
@@ -241,7 +263,7 @@ pub(super) mod tests {
             stopped_by_user: false,
             state: DiskState::Starting,
         };
-        Snapshot { record: Arc::new(record), state, network: None }
+        Snapshot { record: Arc::new(record), state, network: None, health: None }
     }
 
     fn running() -> Snapshot {
@@ -332,7 +354,7 @@ pub(super) mod tests {
         let then = Timestamp { seconds: NOW.seconds - 60, nanos: 0 };
         let check = |state: State, word: &str, text: &str| {
             assert_eq!(status_word(&state), word);
-            assert_eq!(status_text(&state, NOW), text);
+            assert_eq!(status_text(&state, None, NOW), text);
             let shown = state_of(&state);
             assert_eq!(shown.status, word);
             assert_eq!(shown.running, matches!(word, "running" | "paused" | "restarting"));
@@ -363,6 +385,18 @@ pub(super) mod tests {
             "Restarting (1) About a minute ago",
         );
         check(State::Removing, "removing", "Removal In Progress");
+        for (status, text) in [
+            (HealthStatus::Starting, "Up About a minute (health: starting)"),
+            (HealthStatus::Healthy, "Up About a minute (healthy)"),
+            (HealthStatus::Unhealthy, "Up About a minute (unhealthy)"),
+        ] {
+            let health = Health { status, ..Health::default() };
+            assert_eq!(status_text(&running(false), Some(&health), NOW), text);
+            assert_eq!(
+                status_text(&exited(Some(0)), Some(&health), NOW),
+                "Exited (0) About a minute ago"
+            );
+        }
         assert!(state_of(&exited(None)).error.contains("unknown"));
         assert!(state_of(&exited(Some(0))).oom_killed);
     }

@@ -17,7 +17,7 @@ pub(super) fn networks(
     snapshot: &Snapshot,
     answers: Answers,
 ) -> BTreeMap<String, wire::EndpointSettings> {
-    let Snapshot { record, state: _, network } = snapshot;
+    let Snapshot { record, state: _, network, health: _ } = snapshot;
     let mut networks: BTreeMap<String, wire::EndpointSettings> = record
         .endpoints
         .iter()

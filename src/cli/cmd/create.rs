@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::moment;
 use crate::base::order::Ordered;
 use crate::cli::args::Args;
 use crate::cli::client::Target;
@@ -11,7 +12,9 @@ use crate::cli::session::Session;
 use crate::cli::{publish, value};
 use crate::wire::container::config::Empty;
 use crate::wire::container::host::{LogConfig, RestartPolicy};
-use crate::wire::container::{Config, CreateRequest, HostConfig, NetworkingConfig, UpdateResponse};
+use crate::wire::container::{
+    Config, CreateRequest, HealthConfig, HostConfig, NetworkingConfig, UpdateResponse,
+};
 
 /// What the flags ask for, detached or not.
 ///
@@ -73,8 +76,34 @@ fn config(args: &Args) -> Result<Config, Failure> {
         labels: labels(args)?,
         stop_signal: args.one("stop-signal").unwrap_or_default(),
         stop_timeout: args.number("stop-timeout"),
+        healthcheck: healthcheck(args)?,
         ..Config::default()
     })
+}
+
+fn healthcheck(args: &Args) -> Result<Option<HealthConfig>, Failure> {
+    let time = |name: &str| {
+        let length = args.one(name).map(|text| moment::duration(&text).expect("was checked"));
+        length.map_or(0, |length| i64::try_from(length.as_nanos()).unwrap_or(i64::MAX))
+    };
+    let command = args.one("health-cmd").filter(|command| !command.is_empty());
+    let asked = HealthConfig {
+        test: command.map_or(Vec::new(), |command| vec!["CMD-SHELL".to_owned(), command]),
+        interval: time("health-interval"),
+        timeout: time("health-timeout"),
+        start_period: time("health-start-period"),
+        start_interval: time("health-start-interval"),
+        retries: args.number("health-retries").unwrap_or_default(),
+    };
+    let nothing = asked == HealthConfig::default();
+    match args.on("no-healthcheck") {
+        true if nothing => {
+            Ok(Some(HealthConfig { test: vec!["NONE".to_owned()], ..HealthConfig::default() }))
+        }
+        true => Err(Failure::new("--no-healthcheck conflicts with --health-* options")),
+        false if asked.retries < 0 => Err(Failure::new("--health-retries cannot be negative")),
+        false => Ok((!nothing).then_some(asked)),
+    }
 }
 
 fn host_config(args: &Args) -> Result<HostConfig, Failure> {
@@ -453,6 +482,15 @@ mod tests {
     fn what_cannot_be_is_refused() {
         for (line, expected) in [
             ("--pid x b", "--pid: invalid PID mode"),
+            (
+                "--no-healthcheck --health-retries 2 b",
+                "--no-healthcheck conflicts with --health-* options",
+            ),
+            ("--health-retries -1 b", "--health-retries cannot be negative"),
+            (
+                "--health-interval -1s b",
+                "invalid argument \"-1s\" for \"--health-interval\" flag: time: invalid duration \"-1s\"",
+            ),
             (
                 "--restart on-failure:x b",
                 "invalid restart policy format: maximum retry count must be an integer",

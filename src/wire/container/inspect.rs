@@ -86,6 +86,29 @@ fields! {
         pub error as "Error": String,
         pub started_at as "StartedAt": String,
         pub finished_at as "FinishedAt": String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub health as "Health": Option<Health>,
+    }
+}
+
+fields! {
+    /// What health checks have come to.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Health {
+        pub status as "Status": String,
+        pub failing_streak as "FailingStreak": u32,
+        pub log as "Log": Vec<HealthResult>,
+    }
+}
+
+fields! {
+    /// One health check.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct HealthResult {
+        pub start as "Start": String,
+        pub end as "End": String,
+        pub exit_code as "ExitCode": i32,
+        pub output as "Output": String,
     }
 }
 
