@@ -49,7 +49,8 @@ enum Stage {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Part {
     Channel,
-    Process,
+    First,
+    Second,
     Watcher,
     Session(Event),
 }
@@ -60,10 +61,15 @@ pub(super) struct Running {
     asked: ExecRequest,
     pub(super) session: Session,
     stage: Stage,
-    process: Option<(i32, OwnedFd)>,
-    /// How its process ended.
+    /// The first stage, not reaped yet. It is never killed: it would take the second's pid along.
+    first: Option<(i32, OwnedFd)>,
+    /// The second stage, which becomes the program, not reaped yet. Its pid namespace, and so the
+    /// container, cannot end before it is.
+    second: Option<(i32, OwnedFd)>,
+    /// Its pid, once it was told.
+    pid: Option<i32>,
+    /// How it ended.
     code: Option<i32>,
-    helper: Option<i32>,
     channel: Option<OwnedFd>,
     /// The daemon's connection.
     watcher: Option<OwnedFd>,
@@ -105,9 +111,10 @@ impl Execs {
             asked,
             session,
             stage: Stage::Preparing,
-            process: Some((pid, signal::end_of_child(pid)?)),
+            first: Some((pid, signal::end_of_child(pid)?)),
+            second: None,
+            pid: None,
             code: None,
-            helper: None,
             channel: Some(channel),
             watcher: Some(watcher),
         });
@@ -131,7 +138,7 @@ impl Execs {
             return Some(Reply::Exec { asked: asked.clone(), pid: 0, code: Some(*code) });
         }
         let exec = self.find(name)?;
-        let pid = exec.process.as_ref().map_or(0, |(pid, _)| *pid);
+        let pid = exec.second.as_ref().map_or(0, |(pid, _)| *pid);
         Some(Reply::Exec { asked: exec.asked.clone(), pid, code: None })
     }
 
@@ -152,7 +159,8 @@ impl Execs {
                 add(index, part);
             };
             exec.channel.iter().for_each(|fd| push(fd, Part::Channel));
-            exec.process.iter().for_each(|(_, fd)| push(fd, Part::Process));
+            exec.first.iter().for_each(|(_, fd)| push(fd, Part::First));
+            exec.second.iter().for_each(|(_, fd)| push(fd, Part::Second));
             exec.watcher.iter().for_each(|fd| push(fd, Part::Watcher));
             events.clear();
             exec.session.watch(set, &mut events);
@@ -164,7 +172,8 @@ impl Execs {
         let exec = &mut self.running[index];
         match part {
             Part::Channel => exec.read_channel(),
-            Part::Process => exec.reap(),
+            Part::First => exec.reap_first(),
+            Part::Second => exec.reap_second(),
             // It has said all that it had to say.
             Part::Watcher => exec.watcher = None,
             Part::Session(event) => exec.session.handle(event, ready),
@@ -183,7 +192,7 @@ impl Execs {
                 }
                 ended.push_back((exec.asked.clone(), code));
             }
-            !matches!(exec.stage, Stage::Closing) || !exec.session.is_empty()
+            !exec.is_over()
         });
     }
 
@@ -202,10 +211,18 @@ fn shorten(asked: &mut ExecRequest) {
     }
 }
 
+/// How a child that was waited for has ended; none for one that has not.
+fn reaped(pid: i32) -> Option<i32> {
+    signal::reap(pid).unwrap_or_else(|error| {
+        crate::warn!("reap exec {pid}: {error}");
+        Some(126)
+    })
+}
+
 impl Running {
     /// Sends a signal to its process group, which it leads as soon as its program runs.
     pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
-        match (&self.process, &self.stage) {
+        match (&self.second, &self.stage) {
             (Some((pid, _)), Stage::Running) => signal::kill_group(*pid, signal.number()),
             (Some((pid, _)), _) => signal::kill(*pid, signal.number()),
             (None, _) => Err(io::ErrorKind::NotFound.into()),
@@ -226,7 +243,7 @@ impl Running {
     }
 
     fn kill(&self) {
-        if let Some((pid, _)) = &self.process {
+        if let Some((pid, _)) = &self.second {
             // Not reaped yet, so the pid is still its own; it may be on its way out.
             if let Err(error) = signal::kill(*pid, libc::SIGKILL) {
                 crate::warn!("kill exec {pid}: {error}");
@@ -241,9 +258,8 @@ impl Running {
     /// Takes the step that is due; gives the code of an exec that has just ended.
     fn advance(&mut self, now: Instant) -> Option<i32> {
         match self.stage {
-            // Its process is reaped before it is forgotten.
             Stage::Draining { code, until }
-                if (self.session.is_drained() && self.process.is_none()) || until <= now =>
+                if (self.session.is_drained() && self.second.is_none()) || until <= now =>
             {
                 self.session.finish_output();
                 self.tell(&Reply::ExecEnded { code });
@@ -295,12 +311,14 @@ impl Running {
         }
     }
 
-    /// The second stage is there; told by both stages, in any order. It has to be reaped before
-    /// its pid namespace can end.
+    /// The second stage is there; told by both stages, in any order.
     fn born(&mut self, pid: i32) -> io::Result<()> {
-        if self.helper.is_none() && self.process.as_ref().is_none_or(|(known, _)| *known != pid) {
-            let process = (pid, signal::end_of_child(pid)?);
-            self.helper = self.process.replace(process).map(|(helper, _)| helper);
+        if self.pid.is_none() {
+            self.second = Some((pid, signal::end_of_child(pid)?));
+            self.pid = Some(pid);
+            if matches!(self.stage, Stage::Draining { .. } | Stage::Told { .. } | Stage::Closing) {
+                self.kill();
+            }
         }
         Ok(())
     }
@@ -319,12 +337,11 @@ impl Running {
 
     /// It has executed the program, or has died on the way.
     fn channel_ended(&mut self) {
-        self.reap_helper();
         match self.stage {
             Stage::Starting => {
                 self.stage = Stage::Running;
                 self.session.started();
-                let pid = self.process.as_ref().map_or(0, |(pid, _)| *pid);
+                let pid = self.pid.unwrap_or(0);
                 self.tell(&Reply::Started { pid, at: Timestamp::now() });
                 self.drain();
             }
@@ -348,30 +365,28 @@ impl Running {
         self.stage = Stage::Draining { code, until: Instant::now() + DRAIN_SHARED };
     }
 
-    fn reap_helper(&mut self) {
-        if let Some(pid) = self.helper {
-            if !matches!(signal::reap(pid), Ok(None)) {
-                self.helper = None;
-            }
+    fn reap_first(&mut self) {
+        // What it said last was sent before it ended.
+        self.read_channel();
+        self.first.take_if(|(pid, _)| reaped(*pid).is_some());
+    }
+
+    fn reap_second(&mut self) {
+        self.read_channel();
+        let code = self.second.as_ref().and_then(|(pid, _)| reaped(*pid));
+        if code.is_some() {
+            self.second = None;
+            self.code = code;
+            self.drain();
         }
     }
 
-    fn reap(&mut self) {
-        // What it said last was sent before it ended.
-        self.read_channel();
-        self.reap_helper();
-        let Some((pid, _)) = self.process else { return };
-        let code = match signal::reap(pid) {
-            Ok(Some(code)) => code,
-            Ok(None) => return,
-            Err(error) => {
-                crate::warn!("reap exec {pid}: {error}");
-                126
-            }
-        };
-        self.process = None;
-        self.code = Some(code);
-        self.drain();
+    /// Nothing is left to be done for it.
+    fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Closing)
+            && self.session.is_empty()
+            && self.first.is_none()
+            && self.second.is_none()
     }
 
     /// Begins to drain the output of a program that ran and has ended. The first stage, which
