@@ -41,6 +41,17 @@ impl Client {
         Ok(Client { host: parse_host(host)?, version, headers, connection })
     }
 
+    /// A client of the same daemon, with a connection of its own.
+    pub(crate) fn another(&self) -> Client {
+        let Client { host, version, headers, connection: _ } = self;
+        Client {
+            host: host.clone(),
+            version: version.clone(),
+            headers: headers.clone(),
+            connection: RefCell::new(None),
+        }
+    }
+
     /// A connection as bare bytes.
     ///
     /// # Errors

@@ -14,6 +14,7 @@
 mod harness;
 
 mod browser;
+mod cli;
 mod clients;
 mod concurrency;
 mod crash;

@@ -27,6 +27,10 @@ pub(crate) fn list(session: &Session, args: &Args) -> Outcome {
     let current = session.context();
     let mut contexts = session.contexts().list()?;
     contexts.push(default(session)?);
+    let about = "Current DOCKER_HOST based configuration";
+    if let Some(context) = contexts.last_mut() {
+        context.meta["Metadata"]["Description"] = about.into();
+    }
     let mut rows: Vec<Value> = contexts.iter().map(|context| row(context, &current)).collect();
     if !contexts.iter().any(|context| context.name == current) {
         let error = session.contexts().get(&current).err().map_or_else(String::new, |f| f.text);
@@ -69,11 +73,10 @@ fn row(context: &Context, current: &str) -> Value {
 
 /// The context that has no file.
 fn default(session: &Session) -> Result<Context, Failure> {
-    let about = "Current DOCKER_HOST based configuration";
     let host = session.default_host()?;
     let meta = json!({
         "Name": DEFAULT,
-        "Metadata": {"Description": about},
+        "Metadata": {},
         "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": false}},
     });
     Ok(Context { name: DEFAULT.to_owned(), meta })
@@ -189,18 +192,16 @@ pub(crate) fn inspect(session: &Session, args: &Args) -> Outcome {
     let names = if args.free.is_empty() { current.as_slice() } else { args.free.as_slice() };
     show(args, names, &|name| {
         let context = one(session, name)?;
-        let storage = match name {
-            DEFAULT => ["<IN MEMORY>".to_owned(), "<IN MEMORY>".to_owned()],
+        let path = |kind| match name {
+            DEFAULT => Ok("\"\\u003cIN MEMORY\\u003e\"".to_owned()),
             _ => {
-                let store = session.contexts();
-                let path =
-                    |kind| Ok::<_, Failure>(store.directory(kind, name)?.display().to_string());
-                [path("meta")?, path("tls")?]
+                let path = session.contexts().directory(kind, name)?;
+                Ok::<_, Failure>(Value::from(path.display().to_string()).to_string())
             }
         };
+        let (meta_path, tls_path) = (path("meta")?, path("tls")?);
         // The order of the keys is that of Docker's clients.
         let meta = |key: &str| context.meta.get(key).cloned().unwrap_or(Value::Object(Map::new()));
-        let [meta_path, tls_path] = storage.map(Value::from);
         let text = format!(
             "{{\"Name\":{},\"Metadata\":{},\"Endpoints\":{},\"TLSMaterial\":{{}},\
              \"Storage\":{{\"MetadataPath\":{meta_path},\"TLSPath\":{tls_path}}}}}",

@@ -30,12 +30,42 @@ fn stop_or_restart(session: &Session, args: &Args, verb: &str) -> Outcome {
     }
     let timeout = args.number("timeout").or(old).map(|seconds| seconds.to_string());
     let signal = args.one("signal");
-    for_each(&args.free, |name| {
+    each_at_once(client, &args.free, &|client, name| {
         let target = Target::new(&["containers", name, verb])
             .maybe("t", timeout.as_deref())
             .maybe("signal", signal.as_deref());
-        post_and_print(client, &target, name)
+        client.post(target.as_str())
     })
+}
+
+/// So many containers are stopped at the same time: each may take its whole grace period.
+const AT_ONCE: usize = 32;
+
+/// Does `work` on all `names` at once and prints each that it was done to, in their order. All
+/// failures are told, as [`for_each`] tells them.
+fn each_at_once(
+    client: &Client,
+    names: &[String],
+    work: &(dyn Fn(&Client, &str) -> Result<(), Failure> + Sync),
+) -> Outcome {
+    let mut texts = Vec::new();
+    for some in names.chunks(AT_ONCE) {
+        std::thread::scope(|scope| -> Result<(), Failure> {
+            let mut running = Vec::new();
+            for name in some {
+                let client = client.another();
+                running.push(scope.spawn(move || work(&client, name)));
+            }
+            for (name, one) in some.iter().zip(running) {
+                match one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+                    Ok(()) => print(&format!("{name}\n"))?,
+                    Err(failure) => texts.push(failure.text),
+                }
+            }
+            Ok(())
+        })?;
+    }
+    if texts.is_empty() { Ok(0) } else { Err(Failure::new(texts.join("\n"))) }
 }
 
 /// `kill`

@@ -177,6 +177,9 @@ impl<'a> Parser<'a> {
         let known = self.variables.len();
         // Errors are about what stands behind the word.
         let at = (at.0, at.1 + word.len() + 1);
+        if tokens.is_empty() {
+            return Err(self.error(format!("missing value for {word}")));
+        }
         self.written = self.written.strip_prefix(word).unwrap_or(self.written).trim_start();
         let test =
             if word == "range" { self.range_pipe(&tokens, at)? } else { self.pipe(&tokens, at)? };
