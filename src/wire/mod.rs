@@ -15,6 +15,8 @@ pub mod image;
 pub mod json;
 pub mod old;
 pub mod query;
+#[cfg(test)]
+mod round_trip;
 pub mod stream;
 pub mod system;
 pub mod version;
