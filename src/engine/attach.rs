@@ -124,7 +124,12 @@ fn place(slot: &Slot, attacher: Attacher) -> Result<(Place, Option<Attacher>)> {
     if let Some(monitor) = monitor {
         return Ok((Place::Monitor(monitor, inner.exits), Some(attacher)));
     }
-    let ended = matches!(inner.state, State::Exited { .. });
+    let ended = match inner.state {
+        State::Exited { .. } => true,
+        // Its program could not be started: in old versions that was a run like any other.
+        State::Created { code, .. } => code != 0 && attacher.options.once,
+        _ => false,
+    };
     let gone = inner.gone || matches!(inner.state, State::Removing);
     let options = attacher.options;
     if gone || !options.stream || (ended && (options.logs || options.once)) {
@@ -212,6 +217,11 @@ mod tests {
         assert!(matches!(kind(true, false), Place::Replay));
         assert!(matches!(kind(false, true), Place::Held));
         let (mut old, _client) = attacher(false, true);
+        old.options.once = true;
+        assert!(matches!(place(&slot, old).unwrap().0, Place::Replay));
+        slot.lock().state = State::Created { code: 127, error: None };
+        let (mut old, _client) = attacher(false, true);
+        assert!(matches!(kind(false, true), Place::Held));
         old.options.once = true;
         assert!(matches!(place(&slot, old).unwrap().0, Place::Replay));
         slot.lock().state = State::Removing;

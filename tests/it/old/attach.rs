@@ -73,6 +73,11 @@ fn an_ended_container_is_not_waited_for() {
     let both = attached(&old, &id, "stream=1&logs=1&stdout=1").rest();
     assert_eq!(both, b"\x01\0\0\0\0\0\0\x05gone\n");
     assert_eq!(attached(&old, &id, "").rest(), b"", "neither log nor stream");
+    let failed = old.create(&json!({"Image": "busybox", "Cmd": ["/no/such/program"]}));
+    let mut early = attached(&old, &failed, "stream=1&stdout=1");
+    old.start(&failed);
+    assert_eq!(early.rest(), b"");
+    assert_eq!(attached(&old, &failed, "stream=1&stdout=1").rest(), b"");
     let never = old.create(&shell("true"));
     assert_eq!(attached(&old, &never, "logs=1&stdout=1").rest(), b"");
 }
