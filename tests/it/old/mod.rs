@@ -1,6 +1,7 @@
 //! Versions 1.0 to 1.6 by raw requests, with real containers.
 
 mod attach;
+mod client;
 mod containers;
 mod images;
 mod network;
