@@ -3,9 +3,15 @@
 //! - Times rise: an event gets its time under the lock under which it is handed out.
 //! - Nothing grows: the newest [`REMEMBERED`] events are kept for `since`, and a subscriber that
 //!   does not read loses the connection after [`WAITING`] events.
+//! - The newest ones outlive the daemon, see [`journal`].
+
+mod journal;
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
+
+use self::journal::Journal;
 
 use super::create::event_attributes;
 use super::{Engine, Event, EventQuery, Filters, Patience, filter};
@@ -37,6 +43,7 @@ pub(super) struct Events(Lock<Inner>);
 struct Inner {
     newest: VecDeque<Arc<Event>>,
     subscribers: Vec<Arc<Subscriber>>,
+    journal: Journal,
 }
 
 struct Subscriber {
@@ -58,6 +65,15 @@ pub struct EventStream {
 }
 
 impl Events {
+    /// Those that a daemon before us has seen, as far as they are in the journal below
+    /// `run_root`; new ones go there, too.
+    pub(super) fn open(run_root: &Path) -> Events {
+        let (journal, mut old) = Journal::open(run_root);
+        let newest = old.split_off(old.len().saturating_sub(REMEMBERED));
+        let newest = newest.into_iter().map(Arc::new).collect();
+        Events(Lock::new(Inner { newest, subscribers: Vec::new(), journal }))
+    }
+
     fn emit(&self, mut event: Event) {
         let mut inner = self.0.lock();
         event.time = Timestamp::now();
@@ -65,6 +81,9 @@ impl Events {
             event.time = event.time.max(last.time);
         }
         let event = Arc::new(event);
+        // Under the lock, so that the order is the same; nothing is waited for, since it goes to
+        // memory.
+        inner.journal.add(&event);
         for subscriber in &inner.subscribers {
             subscriber.push(&event);
         }

@@ -121,7 +121,7 @@ impl Engine {
             cgroups: Cgroups::detect(),
             cpus: sys::host::cpus(),
             containers: Lock::default(),
-            events: Events::default(),
+            events: Events::open(&options.run_root),
             execs: exec::Execs::default(),
             checks: health::Checks::default(),
             _root_lock: root_lock,

@@ -209,3 +209,23 @@ fn policies_that_make_no_sense_are_refused() {
     });
     assert_eq!(d.post("/containers/create", &body).status, 400);
 }
+
+#[test]
+fn events_of_before_a_restart_are_still_told() {
+    let mut d = Daemon::start();
+    d.ok(["run", "--rm", "--name", "cx", "busybox", "true"]);
+    let before = events(&d);
+    assert_eq!(before.last().map(String::as_str), Some("destroy"), "{before:?}");
+    d.kill9();
+    // As if the daemon had died while it wrote.
+    let journal = d.run_root().join("events");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    bytes.extend_from_slice(b"[17,");
+    std::fs::write(&journal, bytes).unwrap();
+    d.restart();
+    assert_eq!(events(&d), before);
+    d.ok(["run", "--rm", "busybox", "true"]);
+    let after = events(&d);
+    assert!(after.starts_with(&before) && after.len() > before.len(), "{after:?}");
+    d.assert_nothing_left_behind();
+}
