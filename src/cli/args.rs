@@ -284,6 +284,59 @@ mod tests {
         refused("kill -rm x", "unknown shorthand flag: 'r' in -rm");
     }
 
+    /// Each flag that had another name in 2013, in all its spellings.
+    #[test]
+    fn every_spelling_of_an_alias_is_taken() {
+        for (command, long, spellings, value) in [
+            ("ps", "no-trunc", "--no-trunc --notrunc -notrunc", ""),
+            ("images", "no-trunc", "--no-trunc --notrunc -notrunc", ""),
+            ("history x", "no-trunc", "--no-trunc --notrunc -notrunc", ""),
+            ("ps", "sinceId", "-sinceId --sinceId", "abc"),
+            ("ps", "beforeId", "-beforeId --beforeId", "abc"),
+            ("run", "detach", "--detach -d --d", ""),
+            ("run", "tty", "--tty -t", ""),
+            ("run", "interactive", "--interactive -i", ""),
+            ("run", "env", "--env -e --e", "A=b"),
+            ("run", "volume", "--volume -v", "/a:/b"),
+            ("run", "user", "--user -u", "me"),
+            ("run", "workdir", "--workdir -w", "/"),
+            ("run", "memory", "--memory -m", "6m"),
+            ("run", "cpu-shares", "--cpu-shares -c", "5"),
+            ("run", "attach", "--attach -a", "stdin"),
+            ("run", "hostname", "--hostname -h --h", "box"),
+            ("run", "publish", "--publish -p", "80:80"),
+            ("run", "rm", "--rm -rm", ""),
+            ("run", "cidfile", "--cidfile -cidfile", "f"),
+            ("run", "dns", "--dns -dns", "1.1.1.1"),
+            ("run", "entrypoint", "--entrypoint -entrypoint", "e"),
+            ("run", "privileged", "--privileged -privileged", ""),
+            ("run", "name", "--name -name", "n"),
+            ("run", "expose", "--expose -expose", "80"),
+            ("run", "sig-proxy", "--sig-proxy -sig-proxy", ""),
+            ("run", "network", "--network --net", "none"),
+            ("create", "rm", "--rm -rm", ""),
+            ("events", "since", "--since -since", "5"),
+            ("rm", "volumes", "--volumes -v", ""),
+            ("stop", "timeout", "--timeout -t", "3"),
+            ("restart", "timeout", "--timeout -t", "3"),
+            ("attach", "no-stdin", "--no-stdin -nostdin --nostdin", ""),
+            ("images", "viz", "--viz -viz", ""),
+        ] {
+            for spelling in spellings.split(' ') {
+                let lines = match value {
+                    "" => vec![format!("{spelling}"), format!("{spelling}=true")],
+                    value => vec![format!("{spelling} {value}"), format!("{spelling}={value}")],
+                };
+                for line in lines {
+                    let (command, rest) = command.split_once(' ').unwrap_or((command, "x"));
+                    let line = format!("{command} {line} {rest}");
+                    let expected = if value.is_empty() { "true" } else { value };
+                    assert_eq!(args(&line).one(long).as_deref(), Some(expected), "{line}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn flags_end_where_a_process_begins() {
         assert_eq!(args("run -i x ls -l --all").free, ["x", "ls", "-l", "--all"]);

@@ -54,14 +54,16 @@ impl List<'_> {
     /// As [`List::render`].
     pub(crate) fn render_rows(&self, format: &str, rows: &dyn Rows) -> Result<String, Failure> {
         let format = format.trim();
+        let mut names: Vec<&'static str> = self.fields.iter().map(|(name, _)| *name).collect();
+        order::sort_by(&mut names, Ord::cmp);
         let unescaped = format.replace("\\t", "\t").replace("\\n", "\n");
         let mut table = Table::new(10);
         match unescaped.strip_prefix("table") {
             Some("") => self.default_table(rows, &mut table),
             None if format.is_empty() => self.default_table(rows, &mut table),
             None if format == "json" => {
-                let lines =
-                    (0..rows.count()).map(|at| self.row(rows, at, "json").json(true) + "\n");
+                let lines = (0..rows.count())
+                    .map(|at| Self::row(&names, rows, at, "json").json(true) + "\n");
                 return Ok(lines.collect());
             }
             Some(columns) if columns.starts_with(char::is_whitespace) => {
@@ -69,14 +71,14 @@ impl List<'_> {
                 let header = template.run_on_headers(&self.header());
                 table.line(&header.map_err(|error| self.failed(&error))?);
                 for at in 0..rows.count() {
-                    table.line(&self.run(&template, &self.row(rows, at, columns))?);
+                    table.line(&self.run(&template, &Self::row(&names, rows, at, columns))?);
                 }
             }
             _ => {
                 let template = self.template(&unescaped)?;
                 let mut out = String::new();
                 for at in 0..rows.count() {
-                    out.push_str(&self.run(&template, &self.row(rows, at, &unescaped))?);
+                    out.push_str(&self.run(&template, &Self::row(&names, rows, at, &unescaped))?);
                     out.push('\n');
                 }
                 return Ok(out);
@@ -98,11 +100,9 @@ impl List<'_> {
     }
 
     /// Row `at` with the fields that `template` can ask for; all of them for JSON.
-    fn row(&self, rows: &dyn Rows, at: usize, template: &str) -> Data {
-        let mut names: Vec<&'static str> = self.fields.iter().map(|(name, _)| *name).collect();
-        order::sort_by(&mut names, Ord::cmp);
+    fn row(names: &[&'static str], rows: &dyn Rows, at: usize, template: &str) -> Data {
         let whole = template.contains("json") || template.contains('$');
-        let cells = names.into_iter().map(|name| Cell {
+        let cells = names.iter().map(|&name| Cell {
             name,
             // `Label` is a function of templates and no field.
             key: if name == "Label" { "" } else { name },

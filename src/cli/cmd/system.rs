@@ -14,7 +14,7 @@ use crate::cli::session::Session;
 use crate::cli::template::{Data, Template};
 use crate::cli::value::point_in_time;
 use crate::http::client::RequestBody;
-use crate::wire::system::{API_VERSION, Event, Info, Version};
+use crate::wire::system::{API_VERSION, Event, Version};
 
 /// Version of this program.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -150,70 +150,96 @@ pub(crate) fn info(session: &Session, args: &Args) -> Outcome {
     print(&format!(
         "Client:\n Version:    {VERSION}\n Context:    {context}\n Debug Mode: {debug}\n\nServer:\n"
     ))?;
-    let info: Info = crate::cli::client::read(&answer?)?;
+    let info = parsed(&answer?)?;
     print(&info_block(&info))?;
-    for warning in &info.warnings {
-        eprintln!("{}", escaped(warning));
+    for warning in list(&info["Warnings"]) {
+        eprintln!("{}", escaped(warning.as_str().unwrap_or_default()));
     }
     Ok(0)
 }
 
-fn info_block(info: &Info) -> String {
-    let mut lines = vec![
-        format!("Containers: {}", info.containers),
-        format!(" Running: {}", info.containers_running),
-        format!(" Paused: {}", info.containers_paused),
-        format!(" Stopped: {}", info.containers_stopped),
-        format!("Images: {}", info.images),
-        format!("Server Version: {}", info.server_version),
-        format!("Storage Driver: {}", info.driver),
-    ];
-    lines.extend(info.driver_status.iter().map(|[name, value]| format!(" {name}: {value}")));
-    lines.push(format!("Logging Driver: {}", info.logging_driver));
-    lines.push(format!("Cgroup Driver: {}", info.cgroup_driver));
-    lines.push(format!("Cgroup Version: {}", info.cgroup_version));
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The texts of a list, a blank between them.
+fn words(value: &Value) -> String {
+    list(value).iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// What stands in the answer, line by line: the words that people read, and the key.
+const INFO: [(&str, &str); 9] = [
+    ("Containers", "Containers"),
+    (" Running", "ContainersRunning"),
+    (" Paused", "ContainersPaused"),
+    (" Stopped", "ContainersStopped"),
+    ("Images", "Images"),
+    ("Server Version", "ServerVersion"),
+    ("Storage Driver", "Driver"),
+    ("Logging Driver", "LoggingDriver"),
+    ("Cgroup Driver", "CgroupDriver"),
+];
+const HOST: [(&str, &str); 5] = [
+    ("Kernel Version", "KernelVersion"),
+    ("Operating System", "OperatingSystem"),
+    ("OSType", "OSType"),
+    ("Architecture", "Architecture"),
+    ("CPUs", "NCPU"),
+];
+const DAEMON: [(&str, &str); 4] =
+    [("Name", "Name"), ("ID", "ID"), ("Docker Root Dir", "DockerRootDir"), ("Debug Mode", "Debug")];
+const DEBUG: [(&str, &str); 4] = [
+    (" File Descriptors", "NFd"),
+    (" Goroutines", "NGoroutines"),
+    (" System Time", "SystemTime"),
+    (" EventsListeners", "NEventsListener"),
+];
+
+fn info_block(info: &Value) -> String {
+    let mut lines = Vec::new();
+    let shown = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    };
+    let line = |&(name, key): &(&str, &str)| format!("{name}: {}", shown(&info[key]));
+    for entry in &INFO {
+        lines.push(line(entry));
+        if entry.1 == "Driver" {
+            let status = list(&info["DriverStatus"]).iter();
+            lines.extend(status.map(|pair| format!(" {}: {}", shown(&pair[0]), shown(&pair[1]))));
+        }
+    }
+    lines.push(line(&("Cgroup Version", "CgroupVersion")));
     lines.push("Plugins:".into());
-    for (name, list) in [
-        ("Volume", &info.plugins.volume),
-        ("Network", &info.plugins.network),
-        ("Log", &info.plugins.log),
-    ] {
-        let list: Vec<&str> = list.iter().map(String::as_str).collect();
-        lines.push(format!(" {name}: {}", list.join(" ")));
+    for name in ["Volume", "Network", "Log"] {
+        lines.push(format!(" {name}: {}", words(&info["Plugins"][name])));
     }
-    lines.push(format!("Swarm: {}", info.swarm.local_node_state));
-    let runtimes: Vec<&str> = info.runtimes.keys().map(String::as_str).collect();
+    lines.push(format!("Swarm: {}", shown(&info["Swarm"]["LocalNodeState"])));
+    let runtimes = info["Runtimes"].as_object().into_iter().flatten();
+    let runtimes: Vec<&str> = runtimes.map(|(name, _)| name.as_str()).collect();
     lines.push(format!("Runtimes: {}", runtimes.join(" ")));
-    lines.push(format!("Default Runtime: {}", info.default_runtime));
+    lines.push(line(&("Default Runtime", "DefaultRuntime")));
     lines.push("Security Options:".into());
-    lines.extend(info.security_options.iter().flat_map(|option| security_lines(option)));
-    let memory = u64::try_from(info.mem_total).unwrap_or(0);
-    lines.extend([
-        format!("Kernel Version: {}", info.kernel_version),
-        format!("Operating System: {}", info.operating_system),
-        format!("OSType: {}", info.os_type),
-        format!("Architecture: {}", info.architecture),
-        format!("CPUs: {}", info.ncpu),
-        format!("Total Memory: {}", binary_size(memory)),
-        format!("Name: {}", info.name),
-        format!("ID: {}", info.id),
-        format!("Docker Root Dir: {}", info.docker_root_dir),
-        format!("Debug Mode: {}", info.debug),
-    ]);
-    if info.debug {
-        lines.push(format!(" File Descriptors: {}", info.n_fd));
-        lines.push(format!(" Goroutines: {}", info.n_goroutines));
-        lines.push(format!(" System Time: {}", info.system_time));
-        lines.push(format!(" EventsListeners: {}", info.n_events_listener));
+    for option in list(&info["SecurityOptions"]) {
+        lines.extend(security_lines(option.as_str().unwrap_or_default()));
     }
-    if !info.labels.is_empty() {
+    lines.extend(HOST.iter().map(line));
+    let memory = info["MemTotal"].as_u64().unwrap_or(0);
+    lines.push(format!("Total Memory: {}", binary_size(memory)));
+    lines.extend(DAEMON.iter().map(line));
+    if info["Debug"] == true {
+        lines.extend(DEBUG.iter().map(line));
+    }
+    let labels = list(&info["Labels"]);
+    if !labels.is_empty() {
         lines.push("Labels:".into());
-        lines.extend(info.labels.iter().map(|label| format!(" {label}")));
+        lines.extend(labels.iter().map(|label| format!(" {}", shown(label))));
     }
-    lines.push(format!("Experimental: {}", info.experimental_build));
+    lines.push(line(&("Experimental", "ExperimentalBuild")));
     lines.push("Insecure Registries:".into());
-    lines.extend(info.registry_config.insecure_registry_cidrs.iter().map(|net| format!(" {net}")));
-    lines.push(format!("Live Restore Enabled: {}", info.live_restore_enabled));
+    let nets = list(&info["RegistryConfig"]["InsecureRegistryCIDRs"]).iter();
+    lines.extend(nets.map(|net| format!(" {}", shown(net))));
+    lines.push(line(&("Live Restore Enabled", "LiveRestoreEnabled")));
     lines.iter().map(|line| format!(" {}\n", escaped(line))).collect()
 }
 
