@@ -8,11 +8,11 @@ use crate::base::order;
 use crate::base::{Digest, Error, Id, Result};
 use crate::container::State;
 use crate::image::Plan;
-use crate::model::{MountKind, NetworkMode};
+use crate::model::{MountKind, NetworkMode, PortRange, Protocol};
 
 const FILTERS: &[&str] = &[
-    "ancestor", "before", "exited", "health", "id", "label", "name", "network", "since", "status",
-    "volume",
+    "ancestor", "before", "exited", "expose", "health", "id", "is-task", "label", "name",
+    "network", "publish", "since", "status", "volume",
 ];
 const STATUSES: &[&str] =
     &["created", "dead", "exited", "paused", "removing", "restarting", "running"];
@@ -89,6 +89,12 @@ impl Engine {
         }
         if let Some(word) = values("health").iter().find(|w| !HEALTH.contains(&w.as_str())) {
             return Err(unknown(&format!("health={word}")));
+        }
+        for key in ["expose", "publish"] {
+            let wrong = |port: &&String| port.parse::<PortRange>().is_err();
+            if let Some(port) = values(key).iter().find(wrong) {
+                return Err(unknown(&format!("{key}={port}")));
+            }
         }
         let codes: Result<Vec<i32>> = exited
             .iter()
@@ -179,7 +185,7 @@ struct Sieve {
 impl Sieve {
     /// Values of one key are alternatives, but for labels; keys come all together.
     fn passes(&self, snapshot: &Snapshot) -> bool {
-        let Snapshot { record, state, network: _, health } = snapshot;
+        let Snapshot { record, state, network: attachment, health } = snapshot;
         let any = |key: &str, fits: &dyn Fn(&str) -> bool| {
             self.filters.get(key).is_none_or(|values| values.iter().any(|value| fits(value)))
         };
@@ -197,6 +203,18 @@ impl Sieve {
             && any("status", &|value| value == state.word())
             && any("health", &|value| value == health.as_ref().map_or("none", |h| h.status.word()))
             && any("network", &|value| value == network || record.endpoints.contains_key(value))
+            && any("expose", &|value| {
+                record.config.exposed_ports.iter().any(|port| {
+                    has_port(value, port.protocol, port.port, port.port)
+                })
+            })
+            && any("publish", &|value| {
+                attachment.iter().flat_map(|attachment| &attachment.ports).any(|published| {
+                    has_port(value, published.ports.protocol, published.first, published.last())
+                })
+            })
+            // There are no tasks without a cluster.
+            && any("is-task", &|value| matches!(value, "false" | "0"))
             && any("volume", &|value| {
                 record.mounts.iter().any(|mount| {
                     let bound = match &mount.kind {
@@ -212,6 +230,13 @@ impl Sieve {
             && (self.before.is_empty() || self.before.iter().any(|other| record.created < *other))
             && (!self.by_ancestor || self.ancestors.contains(&record.image))
     }
+}
+
+/// Whether one of the ports that `wanted` names is among those from `first` to `last`.
+fn has_port(wanted: &str, protocol: Protocol, first: u16, last: u16) -> bool {
+    wanted.parse::<PortRange>().is_ok_and(|wanted| {
+        wanted.protocol == protocol && wanted.first <= last && first <= wanted.last
+    })
 }
 
 fn network_name(mode: &NetworkMode) -> &str {
@@ -318,5 +343,18 @@ mod tests {
         assert!(!passes(&[("exited", "0")], &web));
         assert!(passes(&[("exited", "255")], &snapshot("lost", None)));
         assert!(passes(&[("network", "bridge"), ("health", "none")], &web));
+        assert!(passes(&[("is-task", "false")], &web) && !passes(&[("is-task", "true")], &web));
+    }
+
+    #[test]
+    fn ports_are_named_alone_or_in_ranges() {
+        let check = |wanted: &str, first: u16, last: u16, expected: bool| {
+            assert_eq!(has_port(wanted, Protocol::Tcp, first, last), expected, "{wanted}");
+        };
+        check("80", 80, 80, true);
+        check("80/udp", 80, 80, false);
+        check("8000-8010/tcp", 8010, 8020, true);
+        check("8000-8010", 8011, 8020, false);
+        check("x", 80, 80, false);
     }
 }

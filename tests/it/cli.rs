@@ -293,3 +293,20 @@ fn formats_are_those_of_dockers_client() {
     }
     assert!(wrong.is_empty(), "{}", wrong.concat());
 }
+
+#[test]
+fn containers_are_found_by_their_ports() {
+    let d = Daemon::start();
+    d.ok(["run", "-d", "--name", "web", "-p", "8123:80", "busybox", "sleep", "1000"]);
+    d.ok(["run", "-d", "--name", "other", "busybox", "sleep", "1000"]);
+    let names = |filter: &str| d.ok(["ps", "-f", filter, "--format", "{{.Names}}"]);
+    assert_eq!(names("publish=8123"), "web");
+    assert_eq!(names("publish=8000-8200/tcp"), "web");
+    assert_eq!(names("publish=80"), "");
+    assert_eq!(names("expose=80/tcp"), "web");
+    assert_eq!(names("expose=80/udp"), "");
+    let wrong = d.cli(["ps", "-f", "publish=x"]).output();
+    assert_eq!(wrong.stderr, "Error response from daemon: invalid filter 'publish=x'\n");
+    d.ok(["rm", "-f", "web", "other"]);
+    d.assert_nothing_left_behind();
+}
