@@ -112,7 +112,10 @@ impl Engine {
         monitor.resize(rows, columns).map_err(|error| match error.kind() {
             Kind::Conflict if slot.record().config.tty => not_running(),
             _ => error,
-        })
+        })?;
+        let size = [("height", rows.to_string()), ("width", columns.to_string())];
+        self.emit_container("resize", &slot.record(), &size);
+        Ok(())
     }
 }
 

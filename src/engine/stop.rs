@@ -170,7 +170,11 @@ impl Engine {
             Err(error) if error.kind() == Kind::NotModified => Ok(()),
             result => result,
         };
-        unless_so(self.stop_slot(&slot, name, how, false, patience))?;
+        let stopped = self.stop_slot(&slot, name, how, false, patience);
+        if stopped.is_ok() {
+            self.emit_container("stop", &slot.record(), &[]);
+        }
+        unless_so(stopped)?;
         unless_so(self.start_slot(&slot, name, Ask::Start, patience))?;
         self.emit_container("restart", &slot.record(), &[]);
         Ok(())

@@ -18,7 +18,12 @@ impl Engine {
     /// the container again, if its policy says so.
     pub(super) fn supervise(&self, slot: &Arc<Slot>, monitor: Arc<Handle>, run: u64) {
         let began = Instant::now();
-        let told = monitor.wait_exit();
+        let told = monitor.wait_exit(&mut |exec| match exec {
+            None => self.emit_container("detach", &slot.record(), &[]),
+            Some(id) => {
+                self.emit_container("exec_detach", &slot.record(), &[("execID", id.to_owned())]);
+            }
+        });
         step::done("exit.told");
         if let Err(error) = &told {
             warn!("container {}: {error}", slot.id.short());
@@ -72,7 +77,9 @@ impl Engine {
         if oom_killed {
             self.emit_container("oom", &inner.record, &[]);
         }
-        self.emit_container("die", &inner.record, &[("exitCode", code.to_string())]);
+        let (code_text, seconds) = (code.to_string(), length.as_secs().to_string());
+        let more = [("exitCode", code_text), ("execDuration", seconds)];
+        self.emit_container("die", &inner.record, &more);
         inner.tell_exit(code, error.as_deref());
     }
 }

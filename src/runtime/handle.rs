@@ -240,21 +240,25 @@ impl Handle {
         self.request(&Request::Resize { session: MAIN.into(), rows, columns }, &[], &[])
     }
 
-    /// Blocks until the run has ended and its exit is on disk. Called by one thread only, the
+    /// Blocks until the run has ended and its exit is on disk. Meanwhile `detached` is told of
+    /// clients that leave by their detach keys: `None` leaves the main session, else it is that of
+    /// an exec. Called by one thread only, the
     /// one that supervises this container.
     ///
     /// # Errors
     /// When the monitor died without telling (killed, out of memory).
-    pub fn wait_exit(&self) -> Result<Exit> {
+    pub fn wait_exit(&self, detached: &mut dyn FnMut(Option<&str>)) -> Result<Exit> {
         loop {
             let received = proto::receive::<Reply>(self.control.as_fd(), false)
                 .context(|| "wait for the end of the container".into())?;
             match received {
-                Some(received) => {
-                    if let Some(Reply::Exited { exit }) = received.message {
-                        return Ok(exit);
+                Some(received) => match received.message {
+                    Some(Reply::Exited { exit }) => return Ok(exit),
+                    Some(Reply::Detached { session }) => {
+                        detached(Some(&*session).filter(|session| *session != MAIN));
                     }
-                }
+                    _ => {}
+                },
                 None => return Err(Error::internal("the container's monitor has died")),
             }
         }

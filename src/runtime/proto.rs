@@ -175,6 +175,11 @@ pub(crate) enum Reply {
         /// Its exit code, once it has ended.
         code: Option<i32>,
     },
+    /// A client has left a session by its detach keys.
+    Detached {
+        /// Which session.
+        session: String,
+    },
     /// It cannot be done.
     Refused {
         /// Why.

@@ -18,6 +18,7 @@ mod cli;
 mod clients;
 mod concurrency;
 mod crash;
+mod events;
 mod exec;
 mod golden;
 mod health;

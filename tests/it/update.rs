@@ -194,8 +194,12 @@ fn stats_are_what_the_kernel_counts() {
     assert!(number("/pids_stats/current") >= 3);
     assert!(two["memory_stats"]["stats"].as_object().unwrap().len() > 10);
     assert!(two["preread"].as_str() < two["read"].as_str(), "{two}");
-    // No interface but loopback; and one that shares the host's has none of its own.
-    assert_eq!(two["networks"], Value::Null);
+    // Its own interface, but not loopback; and one that shares the host's has none of its own.
+    let names: Vec<_> = two["networks"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["eth0"]);
+    let none = d.ok(["run", "-d", "--network", "none", "busybox", "sleep", "1000"]);
+    let none = d.api("GET", &format!("/containers/{none}/stats?stream=0&one-shot=1")).expect(200);
+    assert_eq!(none["networks"], Value::Null);
     let idle = d.api("GET", "/containers/idle/stats?stream=0&one-shot=1").expect(200);
     assert_eq!(idle["networks"], Value::Null);
     assert!(idle["memory_stats"]["limit"].as_u64().unwrap() < 1 << 50, "{idle}");

@@ -83,6 +83,16 @@ pub(super) struct Execs {
 }
 
 impl Execs {
+    /// The sessions whose clients have asked to go since the last call, each once per client.
+    pub(super) fn take_detached(&mut self) -> Vec<String> {
+        let mut names = Vec::new();
+        for exec in &mut self.running {
+            let count = exec.session.take_detached();
+            names.extend(std::iter::repeat_n(exec.asked.session.clone(), count));
+        }
+        names
+    }
+
     /// Sets a new exec on its way, with the client's socket and what it has sent already.
     ///
     /// # Errors

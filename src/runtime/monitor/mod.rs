@@ -208,6 +208,7 @@ impl Monitor {
             self.connections.retain(Connection::is_open);
             self.main.settle(now);
             self.execs.settle(now);
+            self.tell_detached();
             while self.advance() {}
         }
         Ok(())

@@ -267,6 +267,19 @@ impl Monitor {
         }
     }
 
+    /// Tells of clients that have asked to go by their detach keys. Nobody listens before the
+    /// program runs.
+    pub(super) fn tell_detached(&mut self) {
+        if !matches!(self.phase, Phase::Running { .. }) {
+            return;
+        }
+        let mut sessions = self.execs.take_detached();
+        sessions.extend((0..self.main.take_detached()).map(|_| MAIN.into()));
+        for session in sessions {
+            self.tell(&Reply::Detached { session });
+        }
+    }
+
     /// Tells every daemon that wants to know.
     pub(super) fn tell(&mut self, reply: &Reply) {
         self.tell_control(reply);

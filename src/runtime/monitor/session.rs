@@ -69,6 +69,8 @@ pub(super) struct Session {
     lingering: Vec<(OwnedFd, Instant)>,
     /// When an unfinished line is recorded.
     pause_ends: Option<Instant>,
+    /// How many clients have asked to go since somebody wanted to know.
+    detached: usize,
     /// The process has ended: clients keep what they have not taken.
     ended: bool,
     /// Nothing comes any more.
@@ -120,6 +122,7 @@ impl Session {
             clients: Vec::new(),
             lingering: Vec::new(),
             pause_ends: None,
+            detached: 0,
             ended: false,
             over: false,
         };
@@ -441,7 +444,13 @@ impl Session {
             client.reads = false;
             client.writes = false;
             client.leaves = true;
+            self.detached += 1;
         }
+    }
+
+    /// How many clients have asked to go by their detach keys since the last call.
+    pub(super) fn take_detached(&mut self) -> usize {
+        std::mem::take(&mut self.detached)
     }
 
     fn input_ended(&mut self, index: usize) {
