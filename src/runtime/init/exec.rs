@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! monitor ─ clone ─> first stage                      second stage
-//!                    launch file, cgroups opened  ┌─> pid read, v1: joins the cgroups
+//!                    launch file, cgroups opened  ┌─> v1: joins the cgroups; their namespace
 //!                    namespaces of init joined    │   user, capabilities, seccomp
 //!                    user, directory, terminal  ──┘   Prepared ─> waits for a byte ─> exec
 //! ```
@@ -113,6 +113,7 @@ struct Entering<'a> {
     channel: BorrowedFd<'a>,
     host_proc: OwnedFd,
     cgroups: Entry,
+    cgroup_namespace: Option<File>,
     streams: Streams,
     identity: Identity,
     root: Root,
@@ -132,7 +133,7 @@ fn first_stage(
     let mut cgroups = cgroups::open(&launch)?;
     let own = pid_on_host(&host_proc).context(|| "read /proc/self".into())?;
     set_oom_score(&launch, &host_proc, own);
-    enter(init)?;
+    let cgroup_namespace = enter(init)?;
     let root = Root::current().context(|| "open the container's root".into())?;
     let identity = identity::resolve(&root, &launch.user, &launch.groups)?;
     let streams = match stderr {
@@ -147,8 +148,16 @@ fn first_stage(
         Entry::Birth(dir) => dir.take(),
         Entry::Write(..) => None,
     };
-    let entering =
-        Entering { launch: &launch, channel, host_proc, cgroups, streams, identity, root };
+    let entering = Entering {
+        launch: &launch,
+        channel,
+        host_proc,
+        cgroups,
+        cgroup_namespace,
+        streams,
+        identity,
+        root,
+    };
     let how = Clone { namespaces: 0, sibling: true, cgroup: birth.as_ref().map(AsFd::as_fd) };
     let pid = process::clone_process(how, || match entering.second_stage() {
         Ok(never) => match never {},
@@ -159,23 +168,32 @@ fn first_stage(
     process::exit_now(0)
 }
 
-/// Joins all namespaces of `init`, which are opened before the first is joined; the mounts come
-/// last, with root and working directory.
-fn enter(init: i32) -> Result<()> {
-    let mut open = Vec::new();
-    for kind in [NsKind::Cgroup, NsKind::Ipc, NsKind::Uts, NsKind::Net, NsKind::Pid, NsKind::Mount]
-    {
+/// Joins the namespaces of `init`, which are all opened before the first is joined; the mounts
+/// come last, with root and working directory. Gives that of the cgroups, which is joined by the
+/// second stage: seen from inside, the group that we are in has no way to the container's.
+fn enter(init: i32) -> Result<Option<File>> {
+    let open = |kind: NsKind| {
         let path = PathBuf::from(format!("/proc/{init}/ns/{}", kind.file()));
         match File::open(&path) {
-            Ok(file) => open.push((file, kind)),
+            Ok(file) => Ok(Some(file)),
             // The kernel was built without this kind.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && kind != NsKind::Mount => {}
-            Err(error) => return Err(error).context(|| format!("open {}", path.display())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && kind != NsKind::Mount => {
+                Ok(None)
+            }
+            Err(error) => Err(error).context(|| format!("open {}", path.display())),
         }
+    };
+    let cgroup = open(NsKind::Cgroup)?;
+    let mut found = Vec::new();
+    for kind in [NsKind::Ipc, NsKind::Uts, NsKind::Net, NsKind::Pid, NsKind::Mount] {
+        found.extend(open(kind)?.map(|file| (file, kind)));
     }
-    open.iter().try_for_each(|(file, kind)| {
-        ns::enter(file.as_fd(), *kind).context(|| format!("join the {} namespace", kind.file()))
-    })
+    found.iter().try_for_each(|(file, kind)| join(file, *kind))?;
+    Ok(cgroup)
+}
+
+fn join(file: &File, kind: NsKind) -> Result<()> {
+    ns::enter(file.as_fd(), kind).context(|| format!("join the {} namespace", kind.file()))
 }
 
 /// A new terminal of the container: the end for the program and the one for the monitor.
@@ -196,12 +214,22 @@ fn terminal(root: &Root, host_proc: &OwnedFd, own: i32) -> io::Result<(OwnedFd, 
 
 impl Entering<'_> {
     fn second_stage(self) -> Result<Infallible> {
-        let Entering { launch, channel, host_proc, mut cgroups, streams, identity, root } = self;
+        let Entering {
+            launch,
+            channel,
+            host_proc,
+            mut cgroups,
+            cgroup_namespace,
+            streams,
+            identity,
+            root,
+        } = self;
         // Closed too early, its terminal would hang up on us, and we could not say what failed.
         let streams = ManuallyDrop::new(streams);
         let pid = pid_on_host(&host_proc).context(|| "read /proc/self".into())?;
         drop(host_proc);
         cgroups.enter()?;
+        cgroup_namespace.iter().try_for_each(|file| join(file, NsKind::Cgroup))?;
         sys::host::set_umask(0o022);
         process::reset_signals();
         process::new_session().context(|| "begin a session".into())?;
@@ -216,7 +244,7 @@ impl Entering<'_> {
         }
         cwd.check()?;
 
-        let open = (root, cgroups, cwd);
+        let open = (root, cgroups, cgroup_namespace, cwd);
         std::mem::forget(open); // closed all at once, with whatever else there is
         process::close_all_but(&streams.still_needed(channel));
         let program = program::find(launch, &identity.home)?;
