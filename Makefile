@@ -48,5 +48,5 @@ dist: ## the static binary; ARCH=aarch64|armv7 with a cross toolchain (see READM
 	@scripts/prepare build
 	@CROSS="$(CROSS)" scripts/dist $(ARCH)
 
-install: dist ## binary, manual pages and completions, below DESTDIR and PREFIX
+install: dist ## binary, manual pages, systemd units and completions, below DESTDIR and PREFIX
 	@scripts/install $(TARGET)/$(HOST)/release/skiff "$(DESTDIR)" "$(PREFIX)"

@@ -36,6 +36,7 @@ mod names;
 mod network;
 mod old;
 mod run;
+mod service;
 mod survive;
 mod tty;
 mod update;

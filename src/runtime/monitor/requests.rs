@@ -10,6 +10,7 @@ use super::{Monitor, Phase, facts};
 use crate::model::Signal;
 use crate::runtime::handle::Attacher;
 use crate::runtime::proto::{self, ExecRequest, MAIN, Received, Refusal, Reply, Request};
+use crate::sys::poll::{self, Interest};
 use crate::sys::{signal, socket};
 
 /// Connections served at once; more wait in the backlog.
@@ -268,7 +269,7 @@ impl Monitor {
     }
 
     /// Tells of clients that have asked to go by their detach keys. Nobody listens before the
-    /// program runs.
+    /// program runs; and a daemon that does not read is told no more than leaves room for the exit.
     pub(super) fn tell_detached(&mut self) {
         if !matches!(self.phase, Phase::Running { .. }) {
             return;
@@ -276,7 +277,16 @@ impl Monitor {
         let mut sessions = self.execs.take_detached();
         sessions.extend((0..self.main.take_detached()).map(|_| MAIN.into()));
         for session in sessions {
-            self.tell(&Reply::Detached { session });
+            let told = Reply::Detached { session };
+            if self.control_open && has_room(self.control.as_fd()) {
+                self.tell_control(&told);
+            }
+            for index in 0..self.connections.len() {
+                let connection = &self.connections[index];
+                if connection.watches && has_room(connection.as_fd()) {
+                    self.send(index, &told);
+                }
+            }
         }
     }
 
@@ -289,4 +299,11 @@ impl Monitor {
             }
         }
     }
+}
+
+/// Whether at most a quarter of what a socket may hold waits to be read: only then the kernel
+/// calls it writable.
+fn has_room(socket: BorrowedFd<'_>) -> bool {
+    poll::wait(&[(socket, Interest::WRITE)], Some(Instant::now()))
+        .is_ok_and(|ready| ready[0].writable())
 }

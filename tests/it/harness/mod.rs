@@ -18,7 +18,7 @@ pub use daemon::{Daemon, Setup, skiff};
 pub use http::{Reply, Wire, encode};
 pub use image::{Tar, busybox_tar};
 pub use pty::Terminal;
-pub use sys::{Seqpacket, in_netns, send_signal};
+pub use sys::{Seqpacket, die_with_parent, in_netns, pass_as_third, send_signal};
 
 /// How long anything that should happen soon may take, on a machine that has much else to do.
 pub const SOON: Duration = Duration::from_secs(30);

@@ -27,6 +27,17 @@ pub fn die_with_parent(command: &mut Command) {
     }
 }
 
+/// The child inherits `fd` as descriptor 3.
+pub fn pass_as_third(command: &mut Command, fd: RawFd) {
+    // SAFETY: fcntl and dup2 are async-signal-safe and take integers.
+    unsafe {
+        command.pre_exec(move || match fd {
+            3 => check(libc::fcntl(3, libc::F_SETFD, 0)).map(drop),
+            fd => check(libc::dup2(fd, 3)).map(drop),
+        });
+    }
+}
+
 /// Runs `work` in a thread that has entered the network namespace of process `pid`.
 pub fn in_netns<T: Send + 'static>(pid: i32, work: impl FnOnce() -> T + Send + 'static) -> T {
     let namespace = File::open(format!("/proc/{pid}/ns/net")).unwrap();
