@@ -135,6 +135,30 @@ fn defaults_of_the_configuration() {
 }
 
 #[test]
+fn headers_of_the_configuration_are_sent() {
+    use std::io::{Read, Write};
+    let d = Daemon::start();
+    config(&d, r#"{"HttpHeaders": {"X-Pass": "let me in"}}"#);
+    let path = d.dir().join("other.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let asked = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") {
+            assert_eq!(socket.read(&mut byte).unwrap(), 1);
+            head.push(byte[0]);
+        }
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[]";
+        socket.write_all(answer).unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    let host = format!("unix://{}", path.display());
+    assert_eq!(at_home(&d, &["-H", &host, "ps", "-q"]).output().ok(), "");
+    let head = asked.join().unwrap();
+    assert!(head.contains("\r\nX-Pass: let me in\r\n"), "{head}");
+}
+
+#[test]
 fn the_socket_on_standard_streams() {
     let d = Daemon::start();
     let ask = "GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";

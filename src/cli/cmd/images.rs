@@ -38,6 +38,13 @@ pub(crate) fn images(session: &Session, args: &Args) -> Outcome {
         format = "{{.ID}}".to_owned();
     }
     let digests = args.on("digests");
+    if format == "raw" {
+        let digest = if digests { "digest: {{.Digest}}\\n" } else { "" };
+        format = format!(
+            "repository: {{{{.Repository}}}}\\ntag: {{{{.Tag}}}}\\n{digest}image_id: {{{{.ID}}}}\\n\
+             created_at: {{{{.CreatedAt}}}}\\nvirtual_size: {{{{.Size}}}}\\n"
+        );
+    }
     let mut wanted: Vec<(String, String)> = args
         .all("filter")
         .iter()

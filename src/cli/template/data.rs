@@ -11,6 +11,7 @@ use serde_json::{Number, Value};
 
 use super::shape;
 use crate::base::order::Ordered;
+use crate::base::{Timestamp, Zone, time};
 
 /// A kind of value, as [`shape`] writes it: `s`, `i`, `b`, `a`, `*T`, `[T`, `{T`, or a name.
 pub(crate) type Kind = &'static str;
@@ -24,6 +25,8 @@ pub(crate) enum Data {
     Bool(bool),
     Number(Number),
     Text(String),
+    /// A point in time, as RFC 3339.
+    Time(String),
     List(Vec<Data>),
     /// With the kind of its values.
     Map(BTreeMap<String, Data>, Kind),
@@ -69,6 +72,7 @@ impl Data {
         let (first, rest) = kind.split_at(1);
         match (first, value) {
             ("*", value) => Data::typed(rest, value),
+            ("t", Value::String(text)) => Data::Time(text.clone()),
             ("[", Value::Array(list)) => {
                 Data::List(list.iter().map(|value| Data::typed(rest, value)).collect())
             }
@@ -98,6 +102,7 @@ impl Data {
     pub(super) fn zero(kind: Kind) -> Data {
         match kind {
             "s" => Data::Text(String::new()),
+            "t" => Data::Time(Timestamp::ZERO.to_string()),
             "i" => Data::Number(0.into()),
             "b" => Data::Bool(false),
             _ => match shape::fields(kind) {
@@ -137,7 +142,7 @@ impl Data {
             Data::Text(text) => !text.is_empty(),
             Data::List(list) => !list.is_empty(),
             Data::Map(map, _) => !map.is_empty(),
-            Data::Struct(_) | Data::Row(_) => true,
+            Data::Time(_) | Data::Struct(_) | Data::Row(_) => true,
         }
     }
 
@@ -154,6 +159,7 @@ impl Data {
             Data::Bool(on) => on.to_string(),
             Data::Number(number) => number.to_string(),
             Data::Text(text) => text.clone(),
+            Data::Time(text) => time_shown(text),
             Data::List(list) => {
                 format!("[{}]", list.iter().map(Data::inner).collect::<Vec<_>>().join(" "))
             }
@@ -198,7 +204,7 @@ impl Data {
         match self {
             Data::Null(_) => out.push_str("null"),
             Data::Bool(_) | Data::Number(_) => out.push_str(&self.shown()),
-            Data::Text(text) => write_text(text, escape, out),
+            Data::Text(text) | Data::Time(text) => write_text(text, escape, out),
             Data::List(list) => {
                 out.push('[');
                 for (at, value) in list.iter().enumerate() {
@@ -218,6 +224,30 @@ impl Data {
             }
         }
     }
+}
+
+/// `2025-01-02 15:04:05.5 +0000 UTC`, by the clock that the time was written by.
+fn time_shown(text: &str) -> String {
+    let Some(time) = Timestamp::parse_rfc3339(text) else { return text.to_owned() };
+    let (date, zone) = match text.strip_suffix(['Z', 'z']) {
+        Some(date) => (date, None),
+        None => {
+            let (date, zone) = text.split_at(text.len() - 6);
+            (date, Some(zone.replace(':', "")))
+        }
+    };
+    let date = date.replacen(['T', 't'], " ", 1);
+    let date = match date.split_once('.') {
+        Some((whole, fraction)) => {
+            let fraction = fraction.trim_end_matches('0');
+            format!("{whole}{}{fraction}", if fraction.is_empty() { "" } else { "." })
+        }
+        None => date,
+    };
+    let Some(zone) = zone else { return format!("{date} +0000 UTC") };
+    let (here, name) = Zone::here().at(time.seconds);
+    let name = if time::offset(here, "") == zone { name } else { &zone };
+    format!("{date} {zone} {name}")
 }
 
 fn write_entries<'a>(
@@ -270,6 +300,21 @@ mod tests {
         assert!(ports.json(false).ends_with(",\"9/udp\":null}"), "{}", ports.json(false));
         let host = Data::typed("HostConfig", &json!({"CpuShares": 5}));
         assert!(host.shown().contains(" {5 0 0 "), "{}", host.shown());
+    }
+
+    #[test]
+    fn times_are_shown_as_go_does_it() {
+        let check = |text: &str, expected: &str| {
+            let time = Data::typed("t", &json!(text));
+            assert_eq!(time.shown(), expected);
+            assert_eq!(time.json(false), json!(text).to_string());
+        };
+        check("2025-01-02T15:04:05.500Z", "2025-01-02 15:04:05.5 +0000 UTC");
+        check("2025-01-02T15:04:05Z", "2025-01-02 15:04:05 +0000 UTC");
+        check("2025-01-02T15:04:05.000-03:25", "2025-01-02 15:04:05 -0325 -0325");
+        check("x", "x");
+        let metadata = Data::typed("Metadata", &json!({}));
+        assert_eq!(metadata.shown(), "{0001-01-01 00:00:00 +0000 UTC}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! the names of the fields, their order, and what they are when nothing was sent.
 //!
 //! A field is `NAME[=KEY][?]:KIND`; KEY is its key in JSON where that differs, `?` says that it
-//! may be left out there. Kinds: `s` text, `i` number, `b` truth, `a` anything, `*T` pointer,
+//! may be left out there. Kinds: `s` text, `t` time, `i` number, `b` truth, `a` anything, `*T` pointer,
 //! `[T` list, `{T` map, or the name of another type. Brackets group fields of an embedded type.
 
 /// A field of a type.
@@ -42,7 +42,7 @@ const SHAPES: &[(&str, &str)] = &[
          StartedAt:s FinishedAt:s Health?:*Health",
     ),
     ("Health", "Status:s FailingStreak:i Log:[HealthResult"),
-    ("HealthResult", "Start:s End:s ExitCode:i Output:s"),
+    ("HealthResult", "Start:t End:t ExitCode:i Output:s"),
     ("GraphDriver", "Data:{s Name:s"),
     ("MountPoint", "Type?:s Name?:s Source:s Destination:s Driver?:s Mode:s RW:b Propagation:s"),
     (
@@ -112,10 +112,10 @@ const SHAPES: &[(&str, &str)] = &[
          OnBuild?:[s Shell?:[s )",
     ),
     ("RootFS", "Type?:s Layers?:[s"),
-    ("Metadata", "LastTagTime?:s"),
+    ("Metadata", "LastTagTime?:t"),
     (
         "Network",
-        "Name:s ID=Id:s Created:s Scope:s Driver:s EnableIPv4:b EnableIPv6:b IPAM:IPAM \
+        "Name:s ID=Id:s Created:t Scope:s Driver:s EnableIPv4:b EnableIPv6:b IPAM:IPAM \
          Internal:b Attachable:b Ingress:b ConfigFrom:ConfigFrom ConfigOnly:b \
          Containers:{NetworkEndpoint Options:{s Labels:{s",
     ),
@@ -206,7 +206,7 @@ mod tests {
                     _ => {}
                 }
                 let kind = field.kind.trim_start_matches(['*', '[', '{']);
-                let known = matches!(kind, "s" | "i" | "b" | "a") || fields(kind).is_some();
+                let known = matches!(kind, "s" | "t" | "i" | "b" | "a") || fields(kind).is_some();
                 assert!(known, "{name}.{}: {kind}", field.name);
             }
             assert_eq!(depth, 0, "{name}");
