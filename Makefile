@@ -25,7 +25,7 @@ build: ## the binary with debug checks, target/debug/skiff
 	$(CARGO) build --locked
 
 test: ## unit tests, then the tests that drive the real binary (root)
-	@scripts/prepare build fixture
+	@scripts/prepare build fixture network
 	@scripts/test
 
 check: ## format, lints, documentation, direction of imports, sizes of files and functions
@@ -37,7 +37,7 @@ check: ## format, lints, documentation, direction of imports, sizes of files and
 	@scripts/sizes
 
 soak: ## the long repetitions of the same tests (an hour)
-	@scripts/prepare build fixture browser
+	@scripts/prepare build fixture network browser
 	@SKIFF_SOAK=1 scripts/test --release
 
 bench: ## whole processes, side by side with Debian's docker.io where it is installed

@@ -269,8 +269,8 @@ fn the_command_line_shows_figures() {
     assert!(out.stderr.contains("No such container: missing"), "{}", out.stderr);
     let mut stream = d.cli(["stats", "--format", "{{.Name}}"]).spawn();
     stream.expect("cx\ncx\n");
-    stream.signal(libc::SIGINT);
-    assert_eq!(stream.wait(crate::harness::SOON).code, 130);
+    stream.signal(libc::SIGTERM);
+    assert_eq!(stream.wait(crate::harness::SOON).code, 143);
     d.ok(["rm", "-f", "cx"]);
     d.assert_nothing_left_behind();
 }
