@@ -229,3 +229,80 @@ fn events_of_before_a_restart_are_still_told() {
     assert!(after.starts_with(&before) && after.len() > before.len(), "{after:?}");
     d.assert_nothing_left_behind();
 }
+
+#[test]
+fn what_removes_itself_does_so_whoever_the_daemon_is() {
+    let mut d = Daemon::start();
+    let polite = "trap 'exit 0' TERM; while :; do sleep 0.02; done";
+    d.ok(["run", "-d", "--rm", "--name", "lives", "busybox", "sh", "-c", polite]);
+    d.ok(["run", "-d", "--rm", "--name", "ends", "busybox", "sleep", "1000"]);
+    d.ok(["create", "--rm", "--name", "waits", "busybox", "true"]);
+    let pid = d.inspect("ends")["State"]["Pid"].as_i64().unwrap();
+    d.kill9();
+    crate::harness::send_signal(i32::try_from(pid).unwrap(), libc::SIGKILL);
+    let gone = || !std::path::Path::new(&format!("/proc/{pid}")).exists();
+    wait_until("it has ended", gone);
+    assert!(d.try_start());
+    let names = |d: &Daemon| d.ok(["ps", "-a", "--format", "{{.Names}}"]);
+    wait_until("what ended meanwhile is gone", || names(&d) == "waits\nlives");
+    assert_eq!(d.status("lives"), "running");
+    d.ok(["stop", "lives"]);
+    wait_until("what was stopped is gone", || names(&d) == "waits");
+    d.restart();
+    assert_eq!(d.status("waits"), "created");
+    d.ok(["start", "waits"]);
+    wait_until("what ran is gone", || names(&d).is_empty());
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn an_image_says_how_its_containers_are_stopped() {
+    let d = Daemon::start();
+    let tar = d.dir().join("image.tar");
+    std::fs::write(&tar, crate::harness::busybox_tar()).unwrap();
+    let script = "trap 'exit 42' USR1; echo up; while :; do sleep 0.02; done";
+    let changes = [
+        "STOPSIGNAL SIGUSR1",
+        "ENV GREETING=hi WHO=\"the world\"",
+        "WORKDIR /srv",
+        "WORKDIR app",
+        "USER guest",
+        "LABEL tier=front",
+        "EXPOSE 80 53/udp",
+        "VOLUME /data",
+        "ONBUILD RUN true",
+        "ENTRYPOINT [\"sh\", \"-c\"]",
+        "HEALTHCHECK --interval=1h --retries=2 CMD test -f /ok",
+    ];
+    let command = format!("CMD [{}]", Value::from(script));
+    let changes = changes.into_iter().chain([command.as_str()]).flat_map(|change| ["-c", change]);
+    let file = tar.to_str().unwrap();
+    d.ok(["import"].into_iter().chain(changes).chain([file, "shaped"]));
+    let config = &d.api("GET", "/images/shaped/json").expect(200)["Config"];
+    let expected = serde_json::json!({
+        "Env": ["GREETING=hi", "WHO=the world"], "WorkingDir": "/srv/app", "User": "guest",
+        "Labels": {"tier": "front"}, "ExposedPorts": {"53/udp": {}, "80/tcp": {}},
+        "Volumes": {"/data": {}}, "OnBuild": ["RUN true"], "StopSignal": "SIGUSR1",
+        "Entrypoint": ["sh", "-c"], "Cmd": [script],
+    });
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(&config[field], value, "{field}");
+    }
+    assert_eq!(config["Healthcheck"]["Test"], serde_json::json!(["CMD-SHELL", "test -f /ok"]));
+    assert_eq!(config["Healthcheck"]["Retries"], 2);
+
+    let shown = d.ok(["run", "--rm", "shaped", "echo $GREETING $WHO, I am $(id -un) in $PWD"]);
+    assert_eq!(shown, "hi the world, I am guest in /srv/app");
+    d.ok(["run", "-d", "--name", "cx", "shaped"]);
+    wait_until("it is up", || d.ok(["logs", "cx"]) == "up");
+    d.ok(["stop", "cx"]);
+    assert_eq!(d.inspect("cx")["State"]["ExitCode"], 42);
+    // The container's own word overrules the image's.
+    d.ok(["run", "-d", "--name", "cy", "--stop-signal", "KILL", "shaped"]);
+    wait_until("it is up", || d.ok(["logs", "cy"]) == "up");
+    d.ok(["stop", "cy"]);
+    assert_eq!(d.inspect("cy")["State"]["ExitCode"], 137);
+    let out = d.cli(["import", "-c", "RUN true", file]).output();
+    assert!(out.stderr.contains("this instruction cannot be a change"), "{}", out.stderr);
+    d.assert_nothing_left_behind();
+}

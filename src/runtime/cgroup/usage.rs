@@ -69,7 +69,7 @@ pub struct Io {
     pub value: u64,
 }
 
-/// Files of one group, read one after the other into the same room.
+/// Files of a group, read one after the other into the same room.
 struct Files {
     dir: PathBuf,
     buffer: Vec<u8>,
@@ -78,6 +78,15 @@ struct Files {
 impl Files {
     fn of(dir: PathBuf) -> Files {
         Files { dir, buffer: vec![0; MOST] }
+    }
+
+    /// Goes on with the group in the hierarchy of `controller`, if there is one.
+    fn enter(&mut self, all: &[v1::Hierarchy], controller: &str, group: &Path) -> bool {
+        let hierarchy = v1::find(all, controller);
+        if let Some(hierarchy) = hierarchy {
+            self.dir = hierarchy.root.join(group);
+        }
+        hierarchy.is_some()
     }
 
     fn read(&mut self, name: &str) -> &str {
@@ -135,10 +144,8 @@ fn usage_v1(all: &[v1::Hierarchy], group: &Path) -> Usage {
     const TICK: u64 = 10_000_000;
     let mut usage = Usage::default();
     let Usage { cpu, memory, .. } = &mut usage;
-    let files = |controller| {
-        v1::find(all, controller).map(|hierarchy| Files::of(hierarchy.root.join(group)))
-    };
-    if let Some(mut files) = files("cpuacct") {
+    let files = &mut Files::of(PathBuf::new());
+    if files.enter(all, "cpuacct", group) {
         cpu.total = files.number("cpuacct.usage").unwrap_or(0);
         let each = files.read("cpuacct.usage_percpu").split_whitespace();
         cpu.each = each.filter_map(|time| time.parse().ok()).collect();
@@ -146,12 +153,12 @@ fn usage_v1(all: &[v1::Hierarchy], group: &Path) -> Usage {
         (cpu.user, cpu.system) =
             (value_of(&ticks, "user") * TICK, value_of(&ticks, "system") * TICK);
     }
-    if let Some(mut files) = files("cpu") {
+    if files.enter(all, "cpu", group) {
         let pairs = files.pairs("cpu.stat");
         cpu.throttled =
             ["nr_periods", "nr_throttled", "throttled_time"].map(|name| value_of(&pairs, name));
     }
-    if let Some(mut files) = files("memory") {
+    if files.enter(all, "memory", group) {
         let mut number = |name| files.number(name).unwrap_or(0);
         memory.usage = number("memory.usage_in_bytes");
         memory.most = number("memory.max_usage_in_bytes");
@@ -159,8 +166,10 @@ fn usage_v1(all: &[v1::Hierarchy], group: &Path) -> Usage {
         memory.limit = number("memory.limit_in_bytes");
         memory.parts = files.pairs("memory.stat");
     }
-    usage.pids = files("pids").and_then(|mut files| files.pids());
-    if let Some(mut files) = files("blkio") {
+    if files.enter(all, "pids", group) {
+        usage.pids = files.pids();
+    }
+    if files.enter(all, "blkio", group) {
         usage.io_bytes = io_v1(files.read("blkio.throttle.io_service_bytes_recursive"));
         usage.io_count = io_v1(files.read("blkio.throttle.io_serviced_recursive"));
     }
