@@ -12,6 +12,7 @@ use super::{Engine, Patience};
 use crate::base::{Context, Error, Result, guard};
 use crate::container::{Activity, Change, limits};
 use crate::model::HostConfig;
+use crate::runtime::launch::Launch;
 use crate::warn;
 
 impl Engine {
@@ -64,7 +65,8 @@ impl Engine {
         if !runs {
             return Ok(());
         }
-        match self.cgroups.update(&slot.id, host) {
+        let update = self.cgroups.update(&slot.id, host);
+        match update.and_then(|dirs| Launch::set_cgroups(&self.run_dir(&slot.id), dirs)) {
             // It has ended meanwhile, and its cgroups have gone with it.
             Err(_) if !slot.snapshot().state.is_running() => Ok(()),
             result => result,

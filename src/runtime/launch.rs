@@ -197,6 +197,24 @@ impl Launch {
         std::fs::write(&path, bytes).context(|| format!("write {}", path.display()))
     }
 
+    /// Puts the cgroups on record that a container has joined since its start, for the execs that
+    /// come. Whoever reads meanwhile finds the old file or the new one.
+    ///
+    /// # Errors
+    /// Those of the file system; when there is no launch file.
+    pub fn set_cgroups(run_dir: &Path, dirs: Vec<PathBuf>) -> Result<()> {
+        let mut launch = Launch::read(run_dir)?;
+        if launch.cgroup_dirs == dirs {
+            return Ok(());
+        }
+        launch.cgroup_dirs = dirs;
+        let (path, new) = (run_dir.join(Launch::FILE), run_dir.join("launch.new"));
+        let bytes = serde_json::to_vec(&launch).expect("a launch file has no map with odd keys");
+        std::fs::write(&new, bytes)
+            .and_then(|()| std::fs::rename(&new, &path))
+            .context(|| format!("write {}", path.display()))
+    }
+
     /// Reads the launch file in `run_dir`.
     ///
     /// # Errors

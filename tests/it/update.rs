@@ -65,6 +65,8 @@ fn limits_of_what_runs_change_at_once_and_last() {
     let pid = d.inspect("cx")["State"]["Pid"].as_i64().unwrap();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
+    let script = "grep Cpus_allowed_list /proc/self/status";
+    assert_eq!(d.ok(["exec", "cx", "sh", "-c", script]), "Cpus_allowed_list:\t0");
     // The next run has them as well.
     d.ok(["restart", "-t", "0", "cx"]);
     assert_eq!((memory().as_str(), pids().as_str()), ("16777216", "max"));

@@ -130,17 +130,18 @@ impl Cgroups {
     }
 
     /// Gives the running container `id` the limits of `host`; what has no value there and had none
-    /// stays as it is.
+    /// stays as it is. Returns its groups, of which there may be more than before.
     ///
     /// # Errors
     /// Those of the kernel; some limits may have been changed then.
-    pub fn update(&self, id: &Id, host: &HostConfig) -> Result<()> {
+    pub fn update(&self, id: &Id, host: &HostConfig) -> Result<Vec<PathBuf>> {
         let group = parent(&host.cgroup_parent)?.join(OURS).join(id.as_str());
         match &self.layout {
-            Layout::None => Ok(()),
-            Layout::V1(all) => v1::update(all, &group, host, &self.support),
-            Layout::V2(root) => v2::update(root, &group, host, &self.support),
+            Layout::None => {}
+            Layout::V1(all) => v1::update(all, &group, host, &self.support)?,
+            Layout::V2(root) => v2::update(root, &group, host, &self.support)?,
         }
+        Ok(self.groups_of(id))
     }
 
     /// Makes [`release`](Cgroups::release) look below `parent` too; for containers that an earlier
