@@ -2,8 +2,8 @@
 //!
 //! - What our rules accept does not overrule a drop in somebody else's table.
 //! - Containers are reached from elsewhere by published ports alone.
-//! - A port on loopback is translated for this host's own packets; nothing from a bridge reaches
-//!   the host's loopback.
+//! - A port on loopback is translated for this host's own packets: what comes from a bridge or by
+//!   a cable for a loopback address is dropped before anybody could translate it.
 
 use std::net::Ipv4Addr;
 
@@ -55,7 +55,7 @@ pub(super) fn bridge(subnet: &Subnet) -> Vec<Rule> {
     vec![
         rule(
             "raw",
-            vec![from(), loopback(Match::Destination)],
+            vec![Match::NotFrom("lo".to_owned()), loopback(Match::Destination)],
             Verdict::Drop,
             "the host's loopback",
         ),

@@ -57,8 +57,8 @@ fn a_port_on_loopback_is_for_this_host_alone() {
     super::run_in(outside.pid(), "sysctl", &["-qw", "net.ipv4.conf.all.route_localnet=1"]);
     super::ip(outside.pid(), &["address", "delete", "127.0.0.1/8", "dev", "lo"]);
     super::ip(outside.pid(), &["route", "add", "127.0.0.1", "via", HOST, "src", "192.0.2.2"]);
-    drop((server, second));
     assert!(connect(outside.pid(), "127.0.0.1:8080", SHORT).is_none());
+    drop((server, second));
     d.assert_nothing_left_behind();
 }
 
