@@ -27,6 +27,7 @@ pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod tcp;
+pub mod title;
 pub mod tty;
 pub mod xattr;
 

@@ -298,7 +298,7 @@ impl Init<'_> {
             self;
         // Closed too early, its terminal would hang up on us, and we could not say what failed.
         let streams = ManuallyDrop::new(streams);
-        let title = launch.init.then(process::Title::find).transpose();
+        let title = launch.init.then(sys::title::Title::find).transpose();
         let title = title.context(|| "find the command line".into())?;
         let pid = pid_on_host(&host_proc).context(|| "read /proc/self".into())?;
         let proc = mounts::mount_proc(&root)?;

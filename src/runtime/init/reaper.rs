@@ -14,9 +14,10 @@ use std::os::fd::BorrowedFd;
 use super::fail;
 use super::program::Program;
 use crate::base::{Context, Result};
-use crate::sys::process::{self, Clone, Title};
+use crate::sys::memory;
+use crate::sys::process::{self, Clone, exit_now};
 use crate::sys::signal::{self, Blocked};
-use crate::sys::{memory, process::exit_now};
+use crate::sys::title::Title;
 
 /// What `ps` shows of it.
 const NAME: &str = "skiff-init";
