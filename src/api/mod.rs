@@ -11,6 +11,7 @@ mod containers;
 mod exec;
 mod guard;
 mod images;
+mod networks;
 mod old;
 mod render;
 mod router;

@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::guard::Body;
-use super::{attach, containers, exec, images, old, streams, system};
+use super::{attach, containers, exec, images, networks, old, streams, system};
 use crate::base::{Error, Kind, Result};
 use crate::wire::old::Route as Failures;
 
@@ -90,6 +90,13 @@ static ROUTES: &[Route] = &[
     get("/exec/{name}/json", exec::inspect),
     get("/containers/{name}/attach/ws", attach::websocket),
     delete("/containers/{name}", containers::remove),
+    get("/networks", networks::list),
+    post("/networks/create", networks::create),
+    post("/networks/prune", networks::prune),
+    get("/networks/{name}", networks::inspect),
+    delete("/networks/{name}", networks::remove),
+    post("/networks/{name}/connect", networks::connect),
+    post("/networks/{name}/disconnect", networks::disconnect),
     get("/images/json", images::list),
     get("/images/{name}/json", images::inspect),
     get("/images/{name}/history", images::history),
@@ -116,8 +123,6 @@ static UNSERVED: &[(&str, &str, &str)] = &[
     ("POST", "/images/load", "load"),
     ("POST", "/images/prune", "prune"),
     ("POST", "/images/{name}/push", "push"),
-    ("", "/networks", "the family of networks"),
-    ("", "/networks/{name}", "the family of networks"),
     ("", "/volumes", "the family of volumes"),
     ("", "/volumes/{name}", "the family of volumes"),
     ("", "/plugins", "the family of plugins"),
@@ -249,8 +254,6 @@ mod tests {
             ("GET", "/images/get"),
             ("POST", "/images/load"),
             ("POST", "/images/prune"),
-            ("GET", "/networks"),
-            ("POST", "/networks/create"),
             ("DELETE", "/volumes/data"),
             ("GET", "/plugins"),
             ("GET", "/distribution/a/b/json"),

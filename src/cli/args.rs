@@ -379,7 +379,7 @@ mod tests {
             "invalid argument \"x\" for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR",
         );
         refused("run --gpus all x", "skiff: flag '--gpus' is not served yet");
-        refused("run -link db x", "skiff: flag '--link' is not served yet");
+        refused("run --gpus all x", "skiff: flag '--gpus' is not served yet");
         refused("images -tree", "skiff: flag '--tree' is not served yet");
     }
 

@@ -437,6 +437,67 @@ pub(crate) const COMMANDS: &[Command] = &[
         ..NONE
     },
     Command {
+        groups: &[("network", "create")],
+        signature: "[OPTIONS] NETWORK",
+        about: "Make a network",
+        flags: &[flags::NETWORK_CREATE],
+        arguments: (1, 1),
+        run: Some(cmd::networks::create),
+        ..NONE
+    },
+    Command {
+        groups: &[("network", "ls"), ("network", "list")],
+        signature: "[OPTIONS]",
+        about: "List networks",
+        flags: &[flags::NETWORK_LS],
+        run: Some(cmd::networks::list),
+        ..NONE
+    },
+    Command {
+        groups: &[("network", "inspect")],
+        signature: "[OPTIONS] NETWORK [NETWORK...]",
+        about: "Show all that is known about networks",
+        flags: &[flags::IMAGE_INSPECT],
+        arguments: (1, MANY),
+        run: Some(cmd::inspect::networks),
+        ..NONE
+    },
+    Command {
+        groups: &[("network", "rm"), ("network", "remove")],
+        signature: "[OPTIONS] NETWORK [NETWORK...]",
+        about: "Remove networks",
+        flags: &[flags::NETWORK_RM],
+        arguments: (1, MANY),
+        run: Some(cmd::networks::remove),
+        ..NONE
+    },
+    Command {
+        groups: &[("network", "connect")],
+        signature: "[OPTIONS] NETWORK CONTAINER",
+        about: "Put a container on a network",
+        flags: &[flags::NETWORK_CONNECT],
+        arguments: (2, 2),
+        run: Some(cmd::networks::connect),
+        ..NONE
+    },
+    Command {
+        groups: &[("network", "disconnect")],
+        signature: "[OPTIONS] NETWORK CONTAINER",
+        about: "Take a container off a network",
+        flags: &[flags::NETWORK_DISCONNECT],
+        arguments: (2, 2),
+        run: Some(cmd::networks::disconnect),
+        ..NONE
+    },
+    Command {
+        groups: &[("network", "prune")],
+        signature: "[OPTIONS]",
+        about: "Remove all networks that no container is to be on",
+        flags: &[flags::PRUNE],
+        run: Some(cmd::networks::prune),
+        ..NONE
+    },
+    Command {
         name: "daemon",
         signature: "[OPTIONS]",
         about: "Be the daemon",
@@ -566,15 +627,6 @@ pub(crate) const COMMANDS: &[Command] = &[
             ("volume", "rm"),
             ("volume", "remove"),
             ("volume", "prune"),
-            ("network", "create"),
-            ("network", "ls"),
-            ("network", "list"),
-            ("network", "inspect"),
-            ("network", "rm"),
-            ("network", "remove"),
-            ("network", "prune"),
-            ("network", "connect"),
-            ("network", "disconnect"),
             ("context", "export"),
             ("context", "import"),
             ("context", "update"),

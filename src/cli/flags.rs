@@ -198,16 +198,19 @@ pub(crate) const CREATE: &[Flag] = &[
     text("hostname", 'h', "Host name inside"),
     switch("init", NO, "Run an init that forwards signals and reaps processes"),
     switch("interactive", 'i', "Keep standard input open"),
+    text("ip", NO, "Address on the network that was made"),
     text("ipc", NO, "IPC namespace: private, host, shareable, none or container:ID"),
     checked("label", 'l', is_label, "Label, NAME=VALUE or NAME"),
     list("label-file", NO, "File of labels"),
+    list("link", NO, "Container to be known by name, NAME[:ALIAS]").old(&["link"]),
     text("log-driver", NO, "Logging: json-file or none"),
     list("log-opt", NO, "Option of the log: max-size=N, max-file=N"),
     flag("lxc-conf", NO, Takes::Many("list", is_pair), "Option of old, where it has a meaning")
         .old(&["lxc-conf"]),
     flag("mount", NO, Takes::Many("mount", is_mount), "Mount, type=bind|tmpfs,src=…,dst=…"),
     text("name", NO, "Name of the container").old(&["name"]),
-    text("network", NO, "Network: bridge, none, host or container:ID").alias(&["net"]),
+    list("network", NO, "Network: bridge, none, host, container:ID or one by name").alias(&["net"]),
+    list("network-alias", NO, "Further name on the network that was made").alias(&["net-alias"]),
     switch("networking", 'n', "Network; -n=false is --network none (default true)"),
     switch("no-healthcheck", NO, "Do not run the health check of the image"),
     switch("oom-kill-disable", NO, "Do not kill when memory runs out (cgroup v1)"),
@@ -247,15 +250,12 @@ pub(crate) const CREATE: &[Flag] = &[
     later("gpus", NO),
     later("io-maxbandwidth", NO),
     later("io-maxiops", NO),
-    later("ip", NO),
     later("ip6", NO),
     later("isolation", NO),
     later("kernel-memory", NO),
-    later("link", NO).old(&["link"]),
     later("link-local-ip", NO),
     later("mac-address", NO),
     later("memory-swappiness", NO),
-    later("network-alias", NO).alias(&["net-alias"]),
     later("runtime", NO),
     later("storage-opt", NO),
     later_switch("use-api-socket", NO),
@@ -405,6 +405,45 @@ pub(crate) const STATS: &[Flag] = &[
     switch("no-stream", NO, "Show the figures once"),
     switch("no-trunc", NO, "Show whole ids"),
 ];
+
+pub(crate) const NETWORK_LS: &[Flag] = &[
+    filter("Show only those that match NAME=VALUE"),
+    FORMAT,
+    NO_TRUNC,
+    switch("quiet", 'q', "Show ids alone"),
+];
+
+pub(crate) const NETWORK_CREATE: &[Flag] = &[
+    switch("attachable", NO, "Accepted; containers can always be connected"),
+    text("driver", 'd', "Driver: bridge"),
+    list("gateway", NO, "Address of the bridge"),
+    switch("internal", NO, "Let nothing out of it or into it"),
+    checked("label", NO, is_label, "Label, NAME=VALUE or NAME"),
+    flag("opt", 'o', Takes::Many("map", is_pair), "Option, NAME=VALUE"),
+    list("subnet", NO, "Range of addresses, e.g. 10.1.0.0/16"),
+    later("aux-address", NO),
+    later_switch("config-only", NO),
+    later("config-from", NO),
+    later_switch("ingress", NO),
+    later("ip-range", NO),
+    later("ipam-driver", NO),
+    later("ipam-opt", NO),
+    later_switch("ipv6", NO),
+    later("scope", NO),
+];
+
+pub(crate) const NETWORK_RM: &[Flag] = &[switch("force", 'f', "One that is missing is no error")];
+
+pub(crate) const NETWORK_CONNECT: &[Flag] = &[
+    list("alias", NO, "Further name on the network"),
+    text("ip", NO, "Address on the network"),
+    list("link", NO, "Container to be known by name, NAME[:ALIAS]"),
+    later("driver-opt", NO),
+    later("ip6", NO),
+    later("link-local-ip", NO),
+];
+
+pub(crate) const NETWORK_DISCONNECT: &[Flag] = &[switch("force", 'f', "Accepted")];
 
 pub(crate) const PRUNE: &[Flag] = &[
     flag("filter", NO, Takes::Many("filter", is_filter), "Remove only those that match NAME=VALUE"),

@@ -4,7 +4,7 @@
 //! the option. Nothing is ignored in silence: what has no effect becomes a warning.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::{capabilities, health, limits, merge, mounts};
 use crate::base::{Error, Result};
@@ -161,9 +161,6 @@ fn check_unserved(host: &HostConfig) -> Result<()> {
     if let Some(from) = host.volumes_from.first() {
         return unserved(format!("volumes-from {from}"));
     }
-    if let Some(link) = host.links.first() {
-        return unserved(format!("link {link}"));
-    }
     Ok(())
 }
 
@@ -174,35 +171,50 @@ fn check_network(
     warnings: &mut Vec<String>,
 ) -> Result<()> {
     let own = match &host.network_mode {
-        NetworkMode::Default => "default",
-        NetworkMode::Named(name) if name == "bridge" => "bridge",
-        NetworkMode::Named(name) => return unserved(format!("network {name}")),
-        NetworkMode::None => "none",
-        NetworkMode::Host => "host",
         NetworkMode::Container(peer) if peer.is_empty() => {
             return bad("invalid container format container:<name|id>");
         }
-        NetworkMode::Container(_) => "container",
+        NetworkMode::Default | NetworkMode::Named(_) => true,
+        NetworkMode::None | NetworkMode::Host | NetworkMode::Container(_) => false,
     };
+    if !own && !host.links.is_empty() {
+        return bad("conflicting options: links and a network that is not the container's own");
+    }
     for (name, endpoint) in endpoints {
-        if name != own && !matches!(name.as_str(), "default" | "bridge" | "host" | "none") {
-            return unserved(format!("network {name}"));
+        let predefined = matches!(name.as_str(), "default" | "bridge" | "host" | "none");
+        if !own && !predefined {
+            return bad(format!("conflicting options: network {name} and the network mode"));
         }
-        let Endpoint { aliases, wanted_ipv4, wanted_ipv6, mac_address, links } = endpoint;
-        if !aliases.is_empty() {
-            return bad("network-scoped aliases are only supported for user-defined networks");
-        }
-        if !wanted_ipv4.is_empty() || !wanted_ipv6.is_empty() {
-            return bad("user specified IP address is supported on user defined networks only");
-        }
-        if !mac_address.is_empty() {
-            return unserved(format!("mac address {mac_address}"));
-        }
-        if let Some(link) = links.first() {
-            return unserved(format!("link {link}"));
-        }
+        check_endpoint(endpoint, predefined)?;
     }
     check_ports(config, host, warnings)
+}
+
+/// Checks what is asked for on a network; `predefined` ones give no choice.
+///
+/// # Errors
+/// See the module.
+pub fn check_endpoint(endpoint: &Endpoint, predefined: bool) -> Result<()> {
+    let Endpoint { aliases, wanted_ipv4, wanted_ipv6, mac_address, links: _ } = endpoint;
+    if predefined && !aliases.is_empty() {
+        return bad("network-scoped aliases are only supported for user-defined networks");
+    }
+    if predefined && !(wanted_ipv4.is_empty() && wanted_ipv6.is_empty()) {
+        return bad("user specified IP address is supported on user defined networks only");
+    }
+    if !wanted_ipv6.is_empty() {
+        return unserved(format!("address {wanted_ipv6} of IPv6"));
+    }
+    if !wanted_ipv4.is_empty() && wanted_ipv4.parse::<Ipv4Addr>().is_err() {
+        return bad(format!("invalid IPv4 address: {wanted_ipv4}"));
+    }
+    if !mac_address.is_empty() {
+        return unserved(format!("mac address {mac_address}"));
+    }
+    if let Some(alias) = aliases.iter().find(|alias| alias.contains(char::is_whitespace)) {
+        return bad(format!("invalid alias: {alias:?}"));
+    }
+    Ok(())
 }
 
 fn check_ports(config: &RunConfig, host: &HostConfig, warnings: &mut Vec<String>) -> Result<()> {
@@ -468,10 +480,8 @@ mod tests {
             assert!(error.to_string().contains(expected), "{error}");
         };
         check("fe80::1", &|h| publish(h, "80", "fe80::1", ""));
-        check("db", &|h| h.network_mode = NetworkMode::Named("db".into()));
         check("other", &|h| h.volumes_from = vec!["other".into()]);
         check("data", &|h| h.binds = vec!["data:/x".into()]);
-        check("db:alias", &|h| h.links = vec!["db:alias".into()]);
         check("profile", &|h| h.security_opt = vec!["seccomp={}".into()]);
     }
 

@@ -79,6 +79,7 @@ impl Engine {
             self.release(&id);
         }
         self.networks.settle();
+        self.refresh_names();
         self.sweep(rubbish);
         for id in dead {
             let slot = self.slot(id.as_str())?;
@@ -141,10 +142,13 @@ impl Engine {
     ) -> Arc<Slot> {
         self.images.pin(&record.image, &record.id);
         let slot = Arc::new(Slot::new(Arc::clone(&record), state));
-        let network = monitor.as_ref().and_then(|_| self.take_over_network(&record));
+        let networks = match &monitor {
+            Some(_) => self.take_over_networks(&record),
+            None => Arc::default(),
+        };
         {
             let mut inner = slot.lock();
-            inner.network = network;
+            inner.networks = networks;
             inner.monitor.clone_from(&monitor);
             inner.unwanted = record.stopped_by_user;
         }
@@ -171,22 +175,20 @@ impl Engine {
         slot
     }
 
-    /// What a running container holds on a bridge, by its launch file.
-    fn take_over_network(&self, record: &Record) -> Option<Arc<Attachment>> {
-        let on_bridge =
-            matches!(record.host.network_mode, NetworkMode::Default | NetworkMode::Named(_));
-        if !on_bridge {
-            return None;
+    /// What a running container holds on networks, by its launch file.
+    fn take_over_networks(&self, record: &Record) -> Arc<[Attachment]> {
+        let own = matches!(record.host.network_mode, NetworkMode::Default | NetworkMode::Named(_));
+        if !own {
+            return Arc::default();
         }
         match Launch::read(&self.run_dir(&record.id)) {
             Ok(launch) => {
-                let attachment = launch.network?;
-                self.networks.adopt(&record.id, &attachment);
-                Some(Arc::new(attachment))
+                self.networks.adopt(&record.id, &launch.networks);
+                launch.networks.into()
             }
             Err(error) => {
                 warn!("container {}: its place in the network: {error}", record.id.short());
-                None
+                Arc::default()
             }
         }
     }

@@ -83,6 +83,7 @@ impl Engine {
             host.network_mode = NetworkMode::Container(peer.id.to_string());
             config.hostname.clone_from(&peer.record().config.hostname);
         }
+        let endpoints = self.name_networks(&host.network_mode, endpoints)?;
         let checked = validate::check(&mut config, &mut host, &endpoints, self.cpus)?;
         let mut warnings = checked.warnings;
         warnings.extend(validate::image_warnings(&image.config, &checked.mounts));
@@ -161,6 +162,7 @@ impl Engine {
         }
         reserved.keep();
         self.containers.lock().names.remove(&record.name);
+        self.refresh_names();
         self.emit_container("rename", &slot.record(), &[("oldName", format!("/{}", record.name))]);
         Ok(())
     }

@@ -33,7 +33,8 @@ impl Engine {
 }
 
 /// Writes the three files into `run_dir`. `peer` is the run directory of the container whose
-/// network is shared: its files are taken over. `address` is the container's own, if it has one.
+/// network is shared: its files are taken over. `names` are addresses with the names that they
+/// have for the container.
 ///
 /// # Errors
 /// Those of the file system.
@@ -42,7 +43,7 @@ pub(super) fn write(
     daemon_dns: &[String],
     run_dir: &Path,
     peer: Option<&Path>,
-    address: Option<Ipv4Addr>,
+    names: &[(Ipv4Addr, String)],
 ) -> Result<()> {
     let put = |name: &str, text: String| {
         let path = run_dir.join(name);
@@ -63,14 +64,19 @@ pub(super) fn write(
     let on_host = record.host.network_mode == NetworkMode::Host;
     // A host without these files is an odd one, but containers run there as well.
     let of_host = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let base = if on_host { of_host("/etc/hosts") } else { HOSTS.to_owned() };
-    let own = address.unwrap_or(Ipv4Addr::LOCALHOST);
-    put("hosts", hosts(base, record, (!on_host).then_some(own)))?;
+    put("hosts", hosts_of(record, names))?;
     put("resolv.conf", resolv_conf(&of_host("/etc/resolv.conf"), record, daemon_dns, on_host))
 }
 
-/// `own` is the address that the container's own name stands for.
-fn hosts(mut text: String, record: &Record, own: Option<Ipv4Addr>) -> String {
+/// The text of `hosts`.
+pub(super) fn hosts_of(record: &Record, names: &[(Ipv4Addr, String)]) -> String {
+    if record.host.network_mode == NetworkMode::Host {
+        return hosts(std::fs::read_to_string("/etc/hosts").unwrap_or_default(), record, names);
+    }
+    hosts(HOSTS.to_owned(), record, names)
+}
+
+fn hosts(mut text: String, record: &Record, names: &[(Ipv4Addr, String)]) -> String {
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
@@ -80,11 +86,8 @@ fn hosts(mut text: String, record: &Record, own: Option<Ipv4Addr>) -> String {
             line(&mut text, address, name);
         }
     }
-    let (name, domain) = (&record.config.hostname, &record.config.domainname);
-    if let Some(own) = own.filter(|_| !name.is_empty()) {
-        let names =
-            if domain.is_empty() { name.clone() } else { format!("{name}.{domain} {name}") };
-        line(&mut text, &own.to_string(), &names);
+    for (address, names) in names {
+        line(&mut text, &address.to_string(), names);
     }
     text
 }
@@ -180,8 +183,8 @@ mod tests {
         record.config.hostname = "box".into();
         record.config.domainname = "example.org".into();
         record.host.extra_hosts = vec!["db:10.0.0.2".into(), "six=[fe80::1]".into()];
-        let own = Ipv4Addr::new(172, 17, 0, 2);
-        let text = hosts(HOSTS.to_owned(), &record, Some(own));
+        let names = [(Ipv4Addr::new(172, 17, 0, 2), "box.example.org box".to_owned())];
+        let text = hosts(HOSTS.to_owned(), &record, &names);
         assert!(text.starts_with("127.0.0.1\tlocalhost\n::1\tlocalhost"));
         assert!(text.ends_with(
             "ff02::2\tip6-allrouters\n10.0.0.2\tdb\nfe80::1\tsix\n172.17.0.2\tbox.example.org box\n"

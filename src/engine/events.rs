@@ -7,7 +7,7 @@
 
 mod journal;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,8 +16,9 @@ use self::journal::Journal;
 use super::create::event_attributes;
 use super::{Engine, Event, EventQuery, Filters, Patience, filter};
 use crate::base::order::Ordered;
-use crate::base::{Context, Error, Kind, Lock, Result, Timestamp};
+use crate::base::{Context, Error, Id, Kind, Lock, Result, Timestamp};
 use crate::container::Record;
+use crate::network::Network;
 use crate::sys::poll::EventFd;
 
 const REMEMBERED: usize = 256;
@@ -199,6 +200,22 @@ impl Engine {
             action: "prune".to_owned(),
             id: String::new(),
             attributes: [("reclaimed".to_owned(), reclaimed.to_string())].into(),
+            time: Timestamp::ZERO,
+        });
+    }
+
+    pub(super) fn emit_network(&self, action: &str, network: &Network, container: Option<&Id>) {
+        let mut attributes: BTreeMap<String, String> = BTreeMap::new();
+        attributes.insert("name".into(), network.name.clone());
+        attributes.insert("type".into(), "bridge".into());
+        if let Some(container) = container {
+            attributes.insert("container".into(), container.to_string());
+        }
+        self.events.emit(Event {
+            kind: "network",
+            action: action.to_owned(),
+            id: network.id.clone(),
+            attributes,
             time: Timestamp::ZERO,
         });
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::{Engine, make_dir};
-use crate::base::{Context, Error, Result, atomic_file, tree};
+use crate::base::{Context, Error, Kind, Result, atomic_file, tree};
 use crate::container::{Record, State, capabilities, merge, validate};
 use crate::image::Plan;
 use crate::model::{Device, MountKind, MountPoint, NetworkMode};
@@ -60,8 +60,9 @@ impl Engine {
         let rootfs = self.rootfs(record)?;
 
         make_dir(&run_dir, 0o700)?;
-        let address = network.as_ref().map(|network| network.attachment.address);
-        super::etc::write(record, &self.options.dns, &run_dir, peer.as_deref(), address)?;
+        let attachments = network.as_ref().map_or(&[][..], |network| &network.attachments);
+        let peers = self.peers(record, attachments);
+        super::etc::write(record, &self.options.dns, &run_dir, peer.as_deref(), &peers)?;
         let cgroup::Created { dirs, v2, warnings } = self.cgroups.create(id, &record.host)?;
         for warning in warnings {
             crate::warn!("container {}: {warning}", id.short());
@@ -110,7 +111,7 @@ impl Engine {
             cgroup_v2: v2,
             init: host.init,
             log: host.log.clone(),
-            network: network.map(|network| network.attachment.clone()),
+            networks: network.map(|network| network.attachments.clone()).unwrap_or_default(),
             io_dir: self.layout.io(id),
             run_dir,
         };
@@ -207,28 +208,25 @@ impl Engine {
         Ok(Namespace::Join(pin(file, pins)))
     }
 
-    /// Gives a container that is to be on a bridge its place there.
+    /// Gives a container that is to be on networks its places there.
     fn connect(&self, record: &Record) -> Result<Option<network::Pending>> {
         let (config, host) = (&record.config, &record.host);
-        let asked = match &host.network_mode {
-            NetworkMode::Default => self.networks.missing().is_none(),
-            NetworkMode::Named(name) => name == network::DEFAULT,
-            NetworkMode::None | NetworkMode::Host | NetworkMode::Container(_) => false,
-        };
-        if !asked || config.network_disabled {
+        let places = self.places(record)?;
+        if places.is_empty() {
             return Ok(None);
         }
         let all = host.publish_all_ports;
         let exposed = config.exposed_ports.iter().copied().filter(|_| all).collect();
         let wanted = network::Wanted { bindings: &host.port_bindings, exposed };
-        let explain = |error: Error| {
-            let what = format!(
-                "driver failed programming external connectivity on endpoint {}: ",
-                record.name
-            );
-            Error::new(error.kind(), format!("{what}{error}"))
+        let explain = |error: Error| match error.kind() {
+            Kind::NotFound => error,
+            kind => {
+                let name = &record.name;
+                let what = "driver failed programming external connectivity on endpoint";
+                Error::new(kind, format!("{what} {name}: {error}"))
+            }
         };
-        self.networks.connect(&record.id, record.run, &wanted).map_err(explain).map(Some)
+        self.networks.connect(&record.id, record.run, &places, &wanted).map_err(explain).map(Some)
     }
 }
 

@@ -185,7 +185,7 @@ struct Sieve {
 impl Sieve {
     /// Values of one key are alternatives, but for labels; keys come all together.
     fn passes(&self, snapshot: &Snapshot) -> bool {
-        let Snapshot { record, state, network: attachment, health } = snapshot;
+        let Snapshot { record, state, networks: attachments, health } = snapshot;
         let any = |key: &str, fits: &dyn Fn(&str) -> bool| {
             self.filters.get(key).is_none_or(|values| values.iter().any(|value| fits(value)))
         };
@@ -209,7 +209,7 @@ impl Sieve {
                 })
             })
             && any("publish", &|value| {
-                attachment.iter().flat_map(|attachment| &attachment.ports).any(|published| {
+                attachments.iter().flat_map(|attachment| &attachment.ports).any(|published| {
                     has_port(value, published.ports.protocol, published.first, published.last())
                 })
             })
@@ -313,7 +313,7 @@ mod tests {
             finished_at: Timestamp::ZERO,
             error: None,
         };
-        Snapshot { record: Arc::new(record), state, network: None, health: None }
+        Snapshot { record: Arc::new(record), state, networks: Arc::default(), health: None }
     }
 
     fn passes(filters: &[(&str, &str)], snapshot: &Snapshot) -> bool {

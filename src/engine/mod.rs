@@ -21,6 +21,8 @@ mod info;
 mod launch;
 mod list;
 mod logs;
+mod names;
+mod networks;
 mod pause;
 mod policy;
 mod prune;
@@ -52,10 +54,12 @@ pub use crate::runtime::handle::{AttachOptions, Attacher};
 use crate::sys;
 use crate::warn;
 
+pub use crate::network::{Network, NewNetwork};
 pub use crate::runtime::init::Exec;
 pub use events::EventStream;
 use events::Events;
 pub use exec::{ExecConfig, ExecSnapshot, ExecState};
+pub use networks::NetworkView;
 pub use prune::{ImageUsage, Pruned};
 use slot::Slot;
 pub use stats::{Interface, Sample, StatsStream};
@@ -76,6 +80,8 @@ pub struct Engine {
     layout: Layout,
     images: image::Store,
     networks: Networks,
+    /// Orders changes of what running containers know of their networks.
+    names: Lock<()>,
     cgroups: Cgroups,
     cpus: usize,
     containers: Lock<Containers>,
@@ -111,6 +117,7 @@ impl Engine {
             bridge: &options.bridge,
             table: &table_name(&options.run_root, &id),
             installation: &id,
+            file: options.root.join("networks.json"),
         })?;
         let engine = Arc::new_cyclic(|me| Engine {
             me: Weak::clone(me),
@@ -118,6 +125,7 @@ impl Engine {
             layout,
             images,
             networks,
+            names: Lock::default(),
             cgroups: Cgroups::detect(),
             cpus: sys::host::cpus(),
             containers: Lock::default(),

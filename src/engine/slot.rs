@@ -32,8 +32,8 @@ pub(super) struct Inner {
     pub(super) stop: Option<Stop>,
     /// The monitor of the run that is under way.
     pub(super) monitor: Option<Arc<Handle>>,
-    /// The place on a bridge that the run has.
-    pub(super) network: Option<Arc<Attachment>>,
+    /// The places on networks that the run has.
+    pub(super) networks: Arc<[Attachment]>,
     /// Attachers who wait for the next run.
     pub(super) held: Vec<Attacher>,
     pub(super) waiters: Vec<(WaitCondition, Arc<Outcome>)>,
@@ -77,7 +77,7 @@ impl Slot {
             state,
             stop: None,
             monitor: None,
-            network: None,
+            networks: Arc::default(),
             held: Vec::new(),
             waiters: Vec::new(),
             exits: 0,
@@ -104,7 +104,7 @@ impl Slot {
         Snapshot {
             record: Arc::clone(&inner.record),
             state: inner.state.clone(),
-            network: inner.network.clone(),
+            networks: Arc::clone(&inner.networks),
             health: inner.health.clone(),
         }
     }

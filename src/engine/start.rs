@@ -21,7 +21,7 @@ const KILL_TIME: Duration = Duration::from_secs(10);
 struct Begun {
     pid: i32,
     since: Timestamp,
-    network: Option<Arc<Attachment>>,
+    networks: Arc<[Attachment]>,
     /// Lets the supervising thread begin.
     supervisor: Sender<()>,
 }
@@ -57,10 +57,11 @@ impl Engine {
     ) -> Result<()> {
         let claim = Claim::take(slot, ask, name, patience, || ())?;
         match self.begin(&claim, ask) {
-            Ok(Begun { pid, since, network, supervisor }) => {
+            Ok(Begun { pid, since, networks, supervisor }) => {
+                let places = Arc::clone(&networks);
                 claim.publish(|inner| {
                     inner.state = State::Running { since, pid, paused: false };
-                    inner.network = network;
+                    inner.networks = networks;
                     inner.health = super::health::at_start(&inner.record.config);
                     inner.killed = false;
                     inner.unwanted = false;
@@ -74,6 +75,7 @@ impl Engine {
                     warn!("container {} runs unwatched: its thread has ended", slot.id.short());
                 }
                 self.watch_health(slot);
+                self.neighbours_changed(&places);
                 Ok(())
             }
             Err(Failed { error, state }) => {
@@ -130,8 +132,8 @@ impl Engine {
                 recorded.keep();
                 monitor.keep();
                 held.keep();
-                let network = prepared.launch.network.map(Arc::new);
-                Ok(Begun { pid, since, network, supervisor })
+                let networks = prepared.launch.networks.into();
+                Ok(Begun { pid, since, networks, supervisor })
             }
             Ok(Err(StartFailure { kind, message })) => {
                 // This run has an exit.json: on disk it stays as it is, and adopt sees the same.

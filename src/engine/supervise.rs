@@ -10,6 +10,7 @@ use super::slot::Slot;
 use super::wait::last_exit;
 use crate::base::{Timestamp, step};
 use crate::container::{DiskState, State};
+use crate::model::Attachment;
 use crate::runtime::handle::{Handle, read_exit};
 use crate::warn;
 
@@ -35,10 +36,11 @@ impl Engine {
         let exit = told.ok().or_else(|| read_exit(&self.layout.io(&slot.id)));
         let exit = exit.filter(|exit| exit.run == run);
         let state = settle(&slot.record(), exit).unwrap_or_else(|| self.lose_run(slot));
-        self.show_exit(slot, state, began.elapsed());
+        let places = self.show_exit(slot, state, began.elapsed());
         // Attached clients see the end of their streams from now on.
         monitor.published();
         drop(monitor);
+        self.neighbours_changed(&places);
         self.remove_if_automatic(slot);
         self.start_again(slot);
     }
@@ -59,8 +61,9 @@ impl Engine {
         lost(started_at, finished_at)
     }
 
-    /// Shows the end of a run, and tells it to those who wait.
-    fn show_exit(&self, slot: &Slot, state: State, length: Duration) {
+    /// Shows the end of a run, and tells it to those who wait. Gives the places on networks that
+    /// it had.
+    fn show_exit(&self, slot: &Slot, state: State, length: Duration) -> Arc<[Attachment]> {
         let (code, error) = last_exit(&state);
         let oom_killed = matches!(state, State::Exited { oom_killed: true, .. });
         let mut inner = slot.lock();
@@ -68,7 +71,7 @@ impl Engine {
         inner.stop = None;
         inner.monitor = None;
         self.execs.end_of_run(&slot.id);
-        inner.network = None;
+        let places = std::mem::take(&mut inner.networks);
         if inner.health.is_some() {
             inner.end_health();
             self.health_ended();
@@ -81,5 +84,6 @@ impl Engine {
         let more = [("exitCode", code_text), ("execDuration", seconds)];
         self.emit_container("die", &inner.record, &more);
         inner.tell_exit(code, error.as_deref());
+        places
     }
 }

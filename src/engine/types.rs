@@ -45,8 +45,8 @@ pub struct Snapshot {
     pub record: Arc<Record>,
     /// Its state.
     pub state: State,
-    /// Its place on a bridge, while it runs.
-    pub network: Option<Arc<Attachment>>,
+    /// Its places on networks, while it runs; the first one is its way out.
+    pub networks: Arc<[Attachment]>,
     /// What health checks have come to; none where there are no checks, or no start yet.
     pub health: Option<Arc<Health>>,
 }

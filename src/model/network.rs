@@ -24,6 +24,9 @@ pub struct Attachment {
     pub prefix: u8,
     /// The bridge's address.
     pub gateway: Ipv4Addr,
+    /// Nothing leads out of the network.
+    #[serde(default)]
+    pub internal: bool,
     /// Ports on the host that lead to the container.
     #[serde(default)]
     pub ports: Vec<Published>,

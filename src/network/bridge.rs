@@ -44,7 +44,7 @@ pub(super) fn open(rtnl: &mut Rtnl, name: &str) -> Result<Subnet> {
             *first
         }
     };
-    let subnet = Subnet { bridge: name.to_owned(), gateway, prefix };
+    let subnet = Subnet { bridge: name.to_owned(), gateway, prefix, internal: false };
     set_up(rtnl, &subnet)?;
     Ok(subnet)
 }
@@ -52,7 +52,7 @@ pub(super) fn open(rtnl: &mut Rtnl, name: &str) -> Result<Subnet> {
 /// Makes what is missing of a bridge: itself, its address, the settings that it needs. Gives what
 /// is there now.
 pub(super) fn set_up(rtnl: &mut Rtnl, subnet: &Subnet) -> Result<Link> {
-    let Subnet { bridge: name, gateway, prefix } = subnet;
+    let Subnet { bridge: name, gateway, prefix, internal: _ } = subnet;
     let what = || format!("make bridge {name} ({gateway}/{prefix})");
     let find = |rtnl: &mut Rtnl| rtnl.link(name).context(what);
     let mut link = find(rtnl)?;
@@ -118,8 +118,29 @@ fn free_address(routes: &[Route]) -> Result<(Ipv4Addr, u8)> {
     })
 }
 
+/// A range of addresses for a network that is made: the first one that no route and none of
+/// `others` covers or is covered by; its first address is the bridge's.
+///
+/// # Errors
+/// `Unavailable` when none is free.
+pub(super) fn free_range(rtnl: &mut Rtnl, others: &[Subnet]) -> Result<(Ipv4Addr, u8)> {
+    let routes = rtnl.routes().context(|| "look for a free range of addresses".into())?;
+    let wide = (18..32).map(|n| (Ipv4Addr::new(172, n, 0, 1), 16));
+    let narrow = (0..=240).step_by(16).map(|n| (Ipv4Addr::new(192, 168, n, 1), 20));
+    let taken = |range: (Ipv4Addr, u8)| {
+        routes.iter().any(|route| route.prefix > 0 && overlap(range, (route.to, route.prefix)))
+            || others.iter().any(|other| overlap(range, (other.gateway, other.prefix)))
+    };
+    wide.chain(narrow).find(|range| !taken(*range)).ok_or_else(|| {
+        Error::new(
+            Kind::Unavailable,
+            "could not find an available, non-overlapping IPv4 address pool: name one by --subnet",
+        )
+    })
+}
+
 /// Whether two networks have addresses in common.
-fn overlap((one, first): (Ipv4Addr, u8), (other, second): (Ipv4Addr, u8)) -> bool {
+pub(super) fn overlap((one, first): (Ipv4Addr, u8), (other, second): (Ipv4Addr, u8)) -> bool {
     let host = u32::MAX.checked_shr(first.min(second).into()).unwrap_or(0);
     u32::from(one) & !host == u32::from(other) & !host
 }

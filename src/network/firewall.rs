@@ -57,22 +57,28 @@ impl Firewall {
     ///
     /// # Errors
     /// When the kernel has no nf_tables.
-    pub(super) fn open(name: &str, subnets: Vec<Subnet>) -> io::Result<Arc<Firewall>> {
+    pub(super) fn open(name: &str) -> io::Result<Arc<Firewall>> {
         let mut table = Table::open(name)?;
         if std::env::var_os(SHARED).is_some() {
             table.share();
         }
-        let inner = Inner { table, subnets, published: BTreeMap::new(), made: false };
+        let inner = Inner { table, subnets: Vec::new(), published: BTreeMap::new(), made: false };
         Ok(Arc::new(Firewall { inner: Lock::new(inner) }))
     }
 
-    /// Makes the table, in place of the one that an earlier daemon has left.
-    pub(super) fn make(self: &Arc<Firewall>) -> Result<()> {
+    /// Makes the table for these networks, in place of the one that is there: an earlier daemon's,
+    /// or ours.
+    pub(super) fn make(self: &Arc<Firewall>, subnets: Vec<Subnet>) -> Result<()> {
         let mut inner = self.inner.lock();
+        let first = !inner.made;
         // Before the table is there: no deletion goes unseen.
         let watch = inner.table.watch().context(|| "watch the packet rules".into())?;
-        inner.rebuild()?;
-        if !inner.table.is_owned() {
+        let before = std::mem::replace(&mut inner.subnets, subnets);
+        if let Err(error) = inner.rebuild() {
+            inner.subnets = before;
+            return Err(error);
+        }
+        if first && !inner.table.is_owned() {
             let firewall = Arc::clone(self);
             std::thread::Builder::new()
                 .name("packet rules".into())
@@ -155,7 +161,8 @@ impl Firewall {
 impl Inner {
     /// Makes the table with all that is to be in it, in one step.
     fn rebuild(&mut self) -> Result<()> {
-        let mut all: Vec<Rule> = self.subnets.iter().flat_map(rules::bridge).collect();
+        let mut all = rules::common();
+        all.extend(self.subnets.iter().flat_map(rules::bridge));
         let common = all.len();
         let mut counts = Vec::with_capacity(self.published.len());
         for (owner, entry) in &self.published {

@@ -1,6 +1,7 @@
-//! Networks of containers: bridge, addresses, published ports, packet rules.
+//! Networks of containers: bridges, addresses, published ports, packet rules.
 //!
-//! - State is plain data behind a mutex that is never held over a system call that waits.
+//! - State is plain data behind mutexes that are never held over a system call that waits. Order:
+//!   made networks, what containers hold, addresses of a network, ports.
 //! - What a container holds is known from its launch file, so that the next daemon finds it.
 //! - Rules are data (`rules`); `sys::nft` knows how the kernel is told.
 //! - An interface goes with its namespace, which the kernel takes down when it likes. Until then
@@ -8,14 +9,18 @@
 
 mod bridge;
 mod firewall;
+mod made;
 mod namespace;
+mod net;
 mod pool;
 mod ports;
 mod rules;
+mod store;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use crate::base::{Context, Digest, Error, Id, Kind, Lock, Result, guard};
 use crate::model::{Attachment, PortBinding, PortProto, PortRange};
@@ -23,10 +28,12 @@ use crate::sys::rtnl::{Link, Rtnl};
 use crate::warn;
 
 use firewall::Firewall;
+pub use made::NewNetwork;
 pub use namespace::Pending;
-use pool::Pool;
+use net::Net;
 use ports::Ports;
 use rules::Subnet;
+pub use store::Network;
 
 /// Name of the network that containers are on unless they ask for another.
 pub const DEFAULT: &str = "bridge";
@@ -34,49 +41,50 @@ pub const DEFAULT: &str = "bridge";
 const DEFAULT_BRIDGE: &str = "docker0";
 /// `-b none`: no bridge.
 const NO_BRIDGE: &str = "none";
-/// So many addresses may linger before it is looked which do.
-const MANY_LINGER: usize = 64;
 
 /// What the networks are opened with.
 pub struct Options<'a> {
-    /// Name of the bridge; empty is the default one, `none` is none.
+    /// Name of the default bridge; empty is `docker0`, `none` is none.
     pub bridge: &'a str,
     /// Name of the table of packet rules.
     pub table: &'a str,
     /// Id of the installation.
     pub installation: &'a str,
+    /// File of the networks that users have made.
+    pub file: PathBuf,
 }
 
 /// All networks.
 pub struct Networks {
-    bridge: Option<Bridge>,
-    /// Why there is no bridge.
+    default: Option<Arc<Net>>,
+    /// Why there is no default bridge.
     missing: Option<String>,
-}
-
-/// The default bridge.
-struct Bridge {
-    /// Id of the network.
-    id: String,
+    made: Lock<Vec<Arc<Net>>>,
+    /// Orders changes of `made`, and is held while they are written.
+    save: Lock<()>,
+    file: PathBuf,
+    table: String,
+    firewall: OnceLock<Result<Arc<Firewall>, String>>,
+    held: Lock<HashMap<Id, Vec<Held>>>,
+    ports: Lock<Ports>,
     /// What the names of our interfaces begin with.
     links: String,
-    subnet: Subnet,
-    firewall: Result<Arc<Firewall>, String>,
-    state: Lock<State>,
 }
 
-struct State {
-    pool: Pool,
-    ports: Ports,
-    held: HashMap<Id, Held>,
-    /// Addresses whose last owner may not be gone yet, with its interface.
-    lingering: HashMap<Ipv4Addr, String>,
-}
-
-/// What a container holds.
+/// What a container holds on a network.
 struct Held {
+    net: Arc<Net>,
     address: Ipv4Addr,
     link: String,
+}
+
+/// A network that a container is to be on.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Name or id of the network.
+    pub network: String,
+    /// The address asked for.
+    pub address: Option<Ipv4Addr>,
 }
 
 /// Ports that a container wants to have published.
@@ -88,26 +96,39 @@ pub struct Wanted<'a> {
 }
 
 impl Networks {
-    /// Opens the bridge.
+    /// Opens the default bridge and the networks that users have made.
     ///
     /// # Errors
     /// When a bridge that was asked for by name cannot be had. Without the default one
     /// containers run without network, and it is said why.
     pub fn open(options: &Options<'_>) -> Result<Networks> {
-        let name = options.bridge;
-        if name == NO_BRIDGE {
-            let missing = Some("the daemon runs with -b none".to_owned());
-            return Ok(Networks { bridge: None, missing });
-        }
-        let wanted = if name.is_empty() { DEFAULT_BRIDGE } else { name };
-        match Bridge::open(wanted, options) {
-            Ok(bridge) => Ok(Networks { bridge: Some(bridge), missing: None }),
-            Err(error) if name.is_empty() => {
-                warn!("containers have no network: {error}");
-                Ok(Networks { bridge: None, missing: Some(error.to_string()) })
+        let Options { bridge: name, table, installation, file } = options;
+        let (default, missing) = match *name {
+            NO_BRIDGE => (None, Some("the daemon runs with -b none".to_owned())),
+            name => {
+                let id = default_id(installation);
+                match open_bridge(if name.is_empty() { DEFAULT_BRIDGE } else { name }, id) {
+                    Ok(net) => (Some(Arc::new(net)), None),
+                    Err(error) if name.is_empty() => {
+                        warn!("containers have no network: {error}");
+                        (None, Some(error.to_string()))
+                    }
+                    Err(error) => return Err(error),
+                }
             }
-            Err(error) => Err(error),
-        }
+        };
+        Ok(Networks {
+            default,
+            missing,
+            made: Lock::new(made::open(file)),
+            save: Lock::default(),
+            file: file.clone(),
+            table: (*table).to_owned(),
+            firewall: OnceLock::new(),
+            held: Lock::default(),
+            ports: Lock::default(),
+            links: link_prefix(installation),
+        })
     }
 
     /// Why containers have no network by default; `None` when they have one.
@@ -115,232 +136,226 @@ impl Networks {
         self.missing.as_deref()
     }
 
-    fn bridge(&self) -> Result<&Bridge> {
-        self.bridge.as_ref().ok_or_else(|| {
-            let why = self.missing.as_deref().unwrap_or("there is none");
-            Error::new(Kind::NotFound, format!("network {DEFAULT} not found: {why}"))
+    /// Name of the default bridge, if there is one.
+    pub fn default(&self) -> Option<&Network> {
+        self.default.as_ref().map(|net| &net.network)
+    }
+
+    fn all(&self) -> Vec<Arc<Net>> {
+        self.default.iter().cloned().chain(self.made.lock().iter().cloned()).collect()
+    }
+
+    fn subnets(&self) -> Vec<Subnet> {
+        self.all().iter().map(|net| net.subnet.clone()).collect()
+    }
+
+    /// The network that `name` means: its name, its id, the beginning of its id.
+    fn get(&self, name: &str) -> Result<Arc<Net>> {
+        let all = self.all();
+        let by_id = || {
+            let mut fits = all.iter().filter(|net| net.network.id.starts_with(name));
+            fits.next().filter(|_| !name.is_empty() && fits.next().is_none())
+        };
+        let found = all.iter().find(|net| net.network.name == name).or_else(by_id);
+        found.cloned().ok_or_else(|| {
+            let why = match &self.missing {
+                Some(why) if name == DEFAULT => format!(": {why}"),
+                _ => String::new(),
+            };
+            Error::new(Kind::NotFound, format!("network {name} not found{why}"))
         })
     }
 
-    /// Gives container `id` an address and its ports for run `run`, and begins to make its
-    /// network namespace.
+    fn firewall(&self) -> Result<&Arc<Firewall>> {
+        let opened = self.firewall.get_or_init(|| {
+            Firewall::open(&self.table)
+                .map_err(|error| format!("nf_tables cannot be used: {error}"))
+        });
+        opened.as_ref().map_err(|why| Error::new(Kind::Unavailable, why.clone()))
+    }
+
+    /// Gives container `id` an address on each of these networks, and its ports, for run `run`,
+    /// and begins to make its network namespace.
     ///
     /// # Errors
     /// When addresses or ports are used up or taken; nothing is held then.
-    pub fn connect(&self, id: &Id, run: u64, wanted: &Wanted<'_>) -> Result<Pending> {
-        self.bridge()?.connect(id, run, wanted)
+    pub fn connect(
+        &self,
+        id: &Id,
+        run: u64,
+        places: &[Place],
+        wanted: &Wanted<'_>,
+    ) -> Result<Pending> {
+        if places.len() > namespace::MOST {
+            return Err(Error::bad_parameter("too many networks"));
+        }
+        let undo = guard((), |()| self.release(id));
+        let mut attachments = Vec::new();
+        for place in places {
+            attachments.push(self.take_place(id, run, place)?);
+        }
+        if let Some((first, _)) = attachments.first_mut() {
+            let exposed = wanted.exposed.iter().copied();
+            first.ports = self.ports.lock().reserve(id, wanted.bindings, exposed)?;
+        }
+        let pending = Pending::begin(attachments)?;
+        if let Some(first) = pending.attachments.first().filter(|first| !first.ports.is_empty()) {
+            self.firewall()
+                .and_then(|firewall| firewall.publish(id, first.address, &first.ports))
+                .map_err(|error| {
+                    Error::new(error.kind(), format!("ports cannot be published: {error}"))
+                })?;
+        }
+        undo.keep();
+        Ok(pending)
+    }
+
+    /// Takes an address on a network in the name of container `id`.
+    fn take_place(&self, id: &Id, run: u64, place: &Place) -> Result<(Attachment, Subnet)> {
+        let net = self.get(&place.network)?;
+        let address = net.take_address(place.address)?;
+        let mut held = self.held.lock();
+        let own = held.entry(id.clone()).or_default();
+        let number = (0..namespace::MOST)
+            .find(|number| !own.iter().any(|h| h.link == link_name(&self.links, id, run, *number)));
+        let link = link_name(&self.links, id, run, number.unwrap_or_default());
+        own.push(Held { net: Arc::clone(&net), address, link: link.clone() });
+        drop(held);
+        Ok((net.attachment(link, address), net.subnet.clone()))
+    }
+
+    /// Puts running container `id`, whose init is `pid`, on a further network.
+    ///
+    /// # Errors
+    /// When there is no address, or no interface can be made; nothing is held then.
+    pub fn join(&self, id: &Id, run: u64, pid: i32, place: &Place) -> Result<Attachment> {
+        let (attachment, subnet) = self.take_place(id, run, place)?;
+        let undo = guard((), |()| self.let_go(id, &attachment));
+        namespace::plug_in(pid, attachment.clone(), subnet)?;
+        undo.keep();
+        Ok(attachment)
+    }
+
+    /// Takes a running container off a network; on return its interface is gone.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn leave(&self, id: &Id, attachment: &Attachment) -> Result<()> {
+        if !attachment.ports.is_empty() {
+            if let Ok(firewall) = self.firewall() {
+                firewall.withdraw(id);
+            }
+            self.ports.lock().release(id);
+        }
+        let link = &attachment.link;
+        let deleted = Rtnl::open().and_then(|mut rtnl| rtnl.delete_link(link));
+        deleted.context(|| format!("delete {link}"))?;
+        self.let_go(id, attachment);
+        Ok(())
+    }
+
+    fn let_go(&self, id: &Id, attachment: &Attachment) {
+        let mut held = self.held.lock();
+        let Some(own) = held.get_mut(id) else { return };
+        let Some(at) = own.iter().position(|held| held.link == attachment.link) else { return };
+        let Held { net, address, link } = own.remove(at);
+        drop(held);
+        net.give_back(address, link);
     }
 
     /// Takes over what a running container holds.
-    pub fn adopt(&self, id: &Id, attachment: &Attachment) {
-        match &self.bridge {
-            Some(bridge) if bridge.subnet.bridge == attachment.bridge => {
-                bridge.adopt(id, attachment);
+    pub fn adopt(&self, id: &Id, attachments: &[Attachment]) {
+        for attachment in attachments {
+            let Attachment { link, address, ports, network, .. } = attachment;
+            let all = self.all();
+            let Some(net) = all.iter().find(|net| net.network.id == attachment.network_id) else {
+                let id = id.short();
+                warn!("container {id} is on network {network}, which this daemon does not serve");
+                continue;
+            };
+            if !net.reserve(*address) {
+                warn!("container {} has the address {address} beside another", id.short());
             }
-            _ => warn!(
-                "container {} is on bridge {}, which this daemon does not serve",
-                id.short(),
-                attachment.bridge
-            ),
+            let (net, address, link) = (Arc::clone(net), *address, link.clone());
+            self.held.lock().entry(id.clone()).or_default().push(Held { net, address, link });
+            self.ports.lock().adopt(id, ports);
+            let published =
+                self.firewall().and_then(|firewall| firewall.publish(id, address, ports));
+            if let Err(error) = published {
+                warn!("container {}: {error}", id.short());
+            }
         }
     }
 
     /// To be called when all running containers are adopted: sets the packet rules in force, and
     /// removes what the dead have left.
     pub fn settle(&self) {
-        let Some(bridge) = &self.bridge else { return };
-        match &bridge.firewall {
-            Err(why) => warn!("containers are not reached and reach nobody from outside: {why}"),
-            Ok(firewall) => {
-                if let Err(error) = firewall.make() {
-                    warn!("{error}");
-                }
-            }
+        let subnets = self.subnets();
+        if subnets.is_empty() {
+            return;
         }
-        if let Err(error) = bridge.sweep() {
+        if let Err(error) = self.firewall().and_then(|firewall| firewall.make(subnets)) {
+            warn!("containers are not reached and reach nobody from outside: {error}");
+        }
+        if let Err(error) = self.sweep() {
             warn!("{error}");
         }
     }
 
-    /// Takes back what container `id` holds; nothing when it holds nothing.
-    pub fn release(&self, id: &Id) {
-        if let Some(bridge) = &self.bridge {
-            bridge.release(id);
-        }
-    }
-}
-
-impl Bridge {
-    fn open(name: &str, options: &Options<'_>) -> Result<Bridge> {
-        if name.len() > 15 || name.contains('/') || name.contains(char::is_whitespace) {
-            return Err(Error::bad_parameter(format!("{name:?} is no name of an interface")));
-        }
-        let mut rtnl = Rtnl::open().context(|| "open a netlink socket".into())?;
-        let subnet = bridge::open(&mut rtnl, name)?;
-        let firewall = Firewall::open(options.table, vec![subnet.clone()])
-            .map_err(|error| format!("nf_tables cannot be used: {error}"));
-        let state = State {
-            pool: Pool::new(subnet.gateway, subnet.prefix),
-            ports: Ports::default(),
-            held: HashMap::new(),
-            lingering: HashMap::new(),
-        };
-        let id = Digest::of(format!("{} {DEFAULT}", options.installation).as_bytes()).hex();
-        let links = link_prefix(options.installation);
-        Ok(Bridge { id, links, subnet, firewall, state: Lock::new(state) })
-    }
-
-    fn connect(&self, id: &Id, run: u64, wanted: &Wanted<'_>) -> Result<Pending> {
-        let Subnet { bridge, gateway, prefix } = &self.subnet;
-        let address = self.take_address()?;
-        let link = link_name(&self.links, id, run);
-        {
-            let mut state = self.state.lock();
-            state.held.insert(id.clone(), Held { address, link: link.clone() });
-        }
-        let undo = guard((), |()| self.release(id));
-        let ports = {
-            let mut state = self.state.lock();
-            state.ports.reserve(id, wanted.bindings, wanted.exposed.iter().copied())?
-        };
-        let attachment = Attachment {
-            network: DEFAULT.to_owned(),
-            network_id: self.id.clone(),
-            bridge: bridge.clone(),
-            link,
-            address,
-            prefix: *prefix,
-            gateway: *gateway,
-            ports,
-        };
-        let pending = Pending::begin(attachment, self.subnet.clone())?;
-        if !pending.attachment.ports.is_empty() {
-            let firewall = self.firewall.as_ref().map_err(|why| {
-                Error::new(Kind::Unavailable, format!("ports cannot be published: {why}"))
-            })?;
-            firewall.publish(id, address, &pending.attachment.ports)?;
-        }
-        undo.keep();
-        Ok(pending)
-    }
-
-    /// The next free address, whose last owner is gone.
-    fn take_address(&self) -> Result<Ipv4Addr> {
-        // They stay taken while we search, so that the search goes on behind them.
-        let mut passed = Vec::new();
-        let found = self.search(&mut passed);
-        let mut state = self.state.lock();
-        for (address, _) in passed {
-            state.pool.release(address);
-        }
-        found
-    }
-
-    fn search(&self, passed: &mut Vec<(Ipv4Addr, String)>) -> Result<Ipv4Addr> {
-        let mut rtnl = None;
-        loop {
-            let taken = {
-                let mut state = self.state.lock();
-                let taken = state.pool.take();
-                taken.map(|address| (address, state.lingering.get(&address).cloned()))
-            };
-            let over = taken.is_none();
-            match taken {
-                Some((address, None)) => return Ok(address),
-                Some((address, Some(link))) => passed.push((address, link)),
-                None => {}
-            }
-            let Some((_, link)) = passed.last() else {
-                return Err(Error::internal("No unallocated IP available"));
-            };
-            let rtnl = open_once(&mut rtnl)?;
-            if over {
-                // Nobody else can be waited for. Returns when it is gone.
-                rtnl.delete_link(link).context(|| format!("delete {link}"))?;
-            } else if rtnl.link(link).context(|| format!("look for {link}"))?.is_some() {
-                continue;
-            }
-            let (address, _) = passed.pop().expect("there was a last one");
-            self.state.lock().lingering.remove(&address);
-            return Ok(address);
-        }
-    }
-
-    fn adopt(&self, id: &Id, attachment: &Attachment) {
-        let Attachment { link, address, ports, .. } = attachment;
-        {
-            let mut state = self.state.lock();
-            if !state.pool.reserve(*address) {
-                warn!("container {} has the address {address} beside another", id.short());
-            }
-            state.ports.adopt(id, ports);
-            state.held.insert(id.clone(), Held { address: *address, link: link.clone() });
-        }
-        if let Ok(firewall) = &self.firewall {
-            if let Err(error) = firewall.publish(id, *address, ports) {
-                warn!("container {}: {error}", id.short());
-            }
-        }
-    }
-
-    /// Deletes our interfaces on the bridge that belong to no running container. There are some
-    /// only where somebody else keeps the namespace of a dead one alive.
+    /// Deletes our interfaces that belong to no running container. There are some only where
+    /// somebody else keeps the namespace of a dead one alive.
     fn sweep(&self) -> Result<()> {
         let mut rtnl = Rtnl::open().context(|| "open a netlink socket".into())?;
-        let what = || format!("look at bridge {}", self.subnet.bridge);
-        let links = rtnl.links().context(what)?;
-        let bridge = links.iter().find(|link| link.name == self.subnet.bridge);
-        let Some(bridge) = bridge.map(|link| link.index) else { return Ok(()) };
+        let links = rtnl.links().context(|| "list interfaces".into())?;
         let held: HashSet<String> =
-            self.state.lock().held.values().map(|held| held.link.clone()).collect();
-        for Link { name, kind, master, .. } in &links {
+            self.held.lock().values().flatten().map(|held| held.link.clone()).collect();
+        for Link { name, kind, .. } in &links {
             let ours = name.strip_prefix(&self.links).is_some_and(|rest| rest.len() == OWN_DIGITS);
-            if *master == bridge && kind == "veth" && ours && !held.contains(name) {
+            if kind == "veth" && ours && !held.contains(name) {
                 rtnl.delete_link(name).context(|| format!("delete {name}"))?;
             }
         }
         Ok(())
     }
 
-    fn release(&self, id: &Id) {
-        let held = self.state.lock().held.remove(id);
-        let Some(Held { address, link }) = held else { return };
+    /// Takes back what container `id` holds; nothing when it holds nothing.
+    pub fn release(&self, id: &Id) {
+        let Some(own) = self.held.lock().remove(id) else { return };
         // First: nothing may lead to an address that somebody else gets.
-        if let Ok(firewall) = &self.firewall {
+        if let Some(Ok(firewall)) = self.firewall.get() {
             firewall.withdraw(id);
         }
-        let many = {
-            let mut state = self.state.lock();
-            state.ports.release(id);
-            state.lingering.insert(address, link);
-            state.pool.release(address);
-            state.lingering.len() > MANY_LINGER
-        };
-        if many {
-            if let Err(error) = self.forget_gone() {
-                crate::debug!("{error}");
-            }
+        self.ports.lock().release(id);
+        for Held { net, address, link } in own {
+            net.give_back(address, link);
         }
     }
-
-    /// Forgets which addresses lingered once their interfaces are gone.
-    fn forget_gone(&self) -> Result<()> {
-        let what = || "list interfaces".to_owned();
-        let links = Rtnl::open().and_then(|mut rtnl| rtnl.links()).context(what)?;
-        let there: HashSet<String> = links.into_iter().map(|link| link.name).collect();
-        self.state.lock().lingering.retain(|_, link| there.contains(link));
-        Ok(())
-    }
 }
 
-fn open_once(rtnl: &mut Option<Rtnl>) -> Result<&mut Rtnl> {
-    if rtnl.is_none() {
-        *rtnl = Some(Rtnl::open().context(|| "open a netlink socket".into())?);
+/// Takes the bridge over, or makes it.
+fn open_bridge(name: &str, id: String) -> Result<Net> {
+    if name.len() > 15 || name.contains('/') || name.contains(char::is_whitespace) {
+        return Err(Error::bad_parameter(format!("{name:?} is no name of an interface")));
     }
-    Ok(rtnl.as_mut().expect("it has just been opened"))
+    let mut rtnl = Rtnl::open().context(|| "open a netlink socket".into())?;
+    let Subnet { bridge, gateway, prefix, internal } = bridge::open(&mut rtnl, name)?;
+    Ok(Net::new(Network {
+        id,
+        name: DEFAULT.to_owned(),
+        bridge,
+        gateway: Some(gateway),
+        prefix,
+        internal,
+        ..Network::default()
+    }))
 }
 
-/// Digits of a container's id, and of its run, in the name of its interface.
+fn default_id(installation: &str) -> String {
+    Digest::of(format!("{installation} {DEFAULT}").as_bytes()).hex()
+}
+
+/// Digits of a container's id, of its run, and of the network's number, in the name of an
+/// interface.
 const OWN_DIGITS: usize = 7 + 2;
 
 /// What the names of our interfaces begin with; daemons that share a host are told apart.
@@ -348,9 +363,10 @@ fn link_prefix(installation: &str) -> String {
     format!("veth{}", installation.get(..2).unwrap_or_default())
 }
 
-/// Name of the interface of a run, 15 bytes in all. That of the run before may not be gone yet.
-fn link_name(prefix: &str, id: &Id, run: u64) -> String {
-    format!("{prefix}{}{:02x}", &id.as_str()[..OWN_DIGITS - 2], run & 0xff)
+/// Name of an interface of a run, 15 bytes in all. That of the run before may not be gone yet.
+fn link_name(prefix: &str, id: &Id, run: u64, number: usize) -> String {
+    let number = b"0123456789abcdefghijklmnopqrstuvwxyz".get(number).map_or('_', |b| (*b).into());
+    format!("{prefix}{}{:x}{number}", &id.as_str()[..OWN_DIGITS - 2], run & 0xf)
 }
 
 #[cfg(test)]
@@ -358,10 +374,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn interfaces_are_named_after_container_and_run() {
+    fn interfaces_are_named_after_container_run_and_network() {
         let id = Id::parse(&"0123456789abcdef".repeat(4)).unwrap();
         let prefix = link_prefix("fedc");
-        assert_eq!(link_name(&prefix, &id, 1), "vethfe012345601");
-        assert_eq!(link_name(&prefix, &id, 0x1ff), "vethfe0123456ff");
+        assert_eq!(link_name(&prefix, &id, 1, 0), "vethfe012345610");
+        assert_eq!(link_name(&prefix, &id, 0x1f, 35), "vethfe0123456fz");
     }
 }

@@ -2,42 +2,39 @@
 //!
 //! A short thread makes it, since the thread that makes one moves into it. Its file keeps it
 //! alive until init has joined; from then on its processes do, and it goes with the last of
-//! them, along with the pair of interfaces.
+//! them, along with the pairs of interfaces.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::thread::JoinHandle;
 
 use super::bridge;
 use super::rules::Subnet;
-use crate::base::{Context, Error, Result};
+use crate::base::{Context, Error, Kind, Result};
 use crate::model::Attachment;
 use crate::sys::ns::{self, NsKind};
 use crate::sys::rtnl::{Rtnl, Veth};
 
-/// Name of the interface inside.
-const INSIDE: &str = "eth0";
+/// Most interfaces of a container.
+pub(super) const MOST: usize = 36;
 /// Stack of the thread.
 const SMALL_STACK: usize = 256 * 1024;
 
 /// A namespace in the making.
 pub struct Pending {
-    /// What the container has got.
-    pub attachment: Attachment,
+    /// What the container has got; the first one is its way out.
+    pub attachments: Vec<Attachment>,
     thread: Option<JoinHandle<Result<File>>>,
 }
 
 impl Pending {
-    /// Begins to make a namespace with an interface on the bridge.
-    pub(super) fn begin(attachment: Attachment, subnet: Subnet) -> Result<Pending> {
-        let wanted = attachment.clone();
-        let thread = std::thread::Builder::new()
-            .name("network".into())
-            .stack_size(SMALL_STACK)
-            .spawn(move || make(&wanted, &subnet))
-            .context(|| "start a thread (network)".into())?;
-        Ok(Pending { attachment, thread: Some(thread) })
+    /// Begins to make a namespace with an interface for each of these.
+    pub(super) fn begin(wanted: Vec<(Attachment, Subnet)>) -> Result<Pending> {
+        let attachments = wanted.iter().map(|(attachment, _)| attachment.clone()).collect();
+        let thread = spawn(move || make(&wanted))?;
+        Ok(Pending { attachments, thread: Some(thread) })
     }
 
     /// Waits until all is there: the namespace.
@@ -45,10 +42,7 @@ impl Pending {
     /// # Errors
     /// What went wrong; nothing is left then.
     pub fn wait(&mut self) -> Result<File> {
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(result)) => result,
-            Some(Err(_)) | None => Err(Error::internal("the thread of a network has ended early")),
-        }
+        self.thread.take().map_or_else(|| Err(ended()), join)
     }
 }
 
@@ -61,36 +55,93 @@ impl Drop for Pending {
     }
 }
 
-fn make(attachment: &Attachment, subnet: &Subnet) -> Result<File> {
-    let Attachment { link, address, prefix, gateway, bridge, .. } = attachment;
-    let mut outside = Rtnl::open().context(|| "open a netlink socket".into())?;
-    // Somebody may have deleted it.
-    let bridge_link = match outside.link(bridge).context(|| format!("find bridge {bridge}"))? {
-        Some(found) => found,
-        None => bridge::set_up(&mut outside, subnet)?,
-    };
+fn spawn<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<JoinHandle<Result<T>>> {
+    let thread = std::thread::Builder::new().name("network".into()).stack_size(SMALL_STACK);
+    thread.spawn(work).context(|| "start a thread (network)".into())
+}
+
+fn join<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|_| Err(ended()))
+}
+
+fn ended() -> Error {
+    Error::internal("the thread of a network has ended early")
+}
+
+fn rtnl() -> Result<Rtnl> {
+    Rtnl::open().context(|| "open a netlink socket".into())
+}
+
+fn make(wanted: &[(Attachment, Subnet)]) -> Result<File> {
+    let mut outside = rtnl()?;
     ns::unshare(NsKind::Net).context(|| "make a network namespace".into())?;
     let namespace = File::open("/proc/thread-self/ns/net")
         .context(|| "open the new network namespace".into())?;
-    // Before the interface is there: it never gets an IPv6 address, nor listens to routers that
+    // Before an interface is there: none ever gets an IPv6 address, nor listens to routers that
     // may be other containers.
     bridge::write_setting("ipv6/conf/default/disable_ipv6", "1");
     ns::loopback_up().context(|| "bring the loopback interface up".into())?;
-    let mut inside = Rtnl::open().context(|| "open a netlink socket".into())?;
+    let mut inside = rtnl()?;
+    let way_out = wanted.iter().position(|(attachment, _)| !attachment.internal);
+    for (index, (attachment, subnet)) in wanted.iter().enumerate() {
+        let gateway = (way_out == Some(index)).then_some(attachment.gateway);
+        let name = format!("eth{index}");
+        plug(&mut outside, &mut inside, namespace.as_fd(), &name, attachment, subnet, gateway)?;
+    }
+    Ok(namespace)
+}
+
+/// Gives the running container whose init is `pid` a further interface.
+pub(super) fn plug_in(pid: i32, attachment: Attachment, subnet: Subnet) -> Result<()> {
+    let path = format!("/proc/{pid}/ns/net");
+    let namespace = File::open(&path).context(|| format!("open {path}"))?;
+    let thread = spawn(move || {
+        let mut outside = rtnl()?;
+        ns::enter(namespace.as_fd(), NsKind::Net).context(|| format!("enter {path}"))?;
+        let mut inside = rtnl()?;
+        let what = || "look at the interfaces of the container".to_owned();
+        let links = inside.links().context(what)?;
+        let free = (0..MOST).map(|index| format!("eth{index}"));
+        let name = free.into_iter().find(|name| links.iter().all(|link| link.name != *name));
+        let name = name.ok_or_else(|| Error::new(Kind::Conflict, "too many interfaces"))?;
+        let has_way_out = inside.routes().context(what)?.iter().any(|route| route.prefix == 0);
+        let gateway = (!has_way_out && !attachment.internal).then_some(attachment.gateway);
+        let namespace = namespace.as_fd();
+        plug(&mut outside, &mut inside, namespace, &name, &attachment, &subnet, gateway)
+    })?;
+    join(thread)
+}
+
+fn plug(
+    outside: &mut Rtnl,
+    inside: &mut Rtnl,
+    namespace: BorrowedFd<'_>,
+    name: &str,
+    attachment: &Attachment,
+    subnet: &Subnet,
+    gateway: Option<Ipv4Addr>,
+) -> Result<()> {
+    let Attachment { link, address, prefix, bridge, .. } = attachment;
+    // Somebody may have deleted it.
+    let bridge_link = match outside.link(bridge).context(|| format!("find bridge {bridge}"))? {
+        Some(found) => found,
+        None => bridge::set_up(outside, subnet)?,
+    };
     outside
         .add_veth(&Veth {
             name: link,
             bridge: bridge_link.index,
-            namespace: namespace.as_fd(),
-            peer: INSIDE,
+            namespace,
+            peer: name,
             mac: attachment.mac(),
             mtu: bridge_link.mtu,
             hairpin: true,
         })
         .context(|| format!("connect to bridge {bridge}"))?;
     let gone = || io::Error::from(io::ErrorKind::NotFound);
-    let what = || format!("set up {INSIDE} with address {address}/{prefix}");
-    let own = inside.link(INSIDE).context(what)?.ok_or_else(gone).context(what)?;
-    inside.add_address_and_gateway(own.index, (*address, *prefix), *gateway).context(what)?;
-    Ok(namespace)
+    let what = || format!("set up {name} with address {address}/{prefix}");
+    let own = inside.link(name).context(what)?.ok_or_else(gone).context(what)?;
+    inside.add_address_and_gateway(own.index, (*address, *prefix), gateway).context(what)
 }

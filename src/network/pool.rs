@@ -53,6 +53,12 @@ impl Pool {
         self.is_free(address) && self.used.insert(address)
     }
 
+    /// Whether this is an address of the network that a container may have.
+    pub(super) fn has(&self, address: Ipv4Addr) -> bool {
+        let address = u32::from(address);
+        address > self.network.saturating_add(1) && address < self.broadcast && address != self.own
+    }
+
     /// Takes an address back; one that is free stays so.
     pub(super) fn release(&mut self, address: Ipv4Addr) {
         self.used.remove(&address.into());

@@ -19,6 +19,8 @@ pub(super) struct Subnet {
     pub gateway: Ipv4Addr,
     /// Length of the network's prefix.
     pub prefix: u8,
+    /// Nothing leads out of it or into it.
+    pub internal: bool,
 }
 
 const LOOPBACK: (Ipv4Addr, u8) = (Ipv4Addr::new(127, 0, 0, 0), 8);
@@ -36,9 +38,20 @@ pub(super) fn chains() -> [Chain; 6] {
     ]
 }
 
+/// The rules that all bridges share.
+pub(super) fn common() -> Vec<Rule> {
+    let jump = |chain| Rule {
+        chain,
+        matches: vec![Match::DestinationIsLocal],
+        verdict: Verdict::Jump("ports"),
+        comment: "published ports".to_owned(),
+    };
+    vec![jump("prerouting"), jump("output")]
+}
+
 /// The rules of a bridge.
 pub(super) fn bridge(subnet: &Subnet) -> Vec<Rule> {
-    let Subnet { bridge, gateway, prefix } = subnet;
+    let Subnet { bridge, gateway, prefix, internal } = subnet;
     let rule = |chain, matches, verdict, comment: &str| Rule {
         chain,
         matches,
@@ -49,9 +62,14 @@ pub(super) fn bridge(subnet: &Subnet) -> Vec<Rule> {
     let to = || Match::To(bridge.clone());
     let inside = || Match::Source(*gateway, *prefix);
     let loopback = |of: fn(Ipv4Addr, u8) -> Match| of(LOOPBACK.0, LOOPBACK.1);
-    let jump = |chain| {
-        rule(chain, vec![Match::DestinationIsLocal], Verdict::Jump("ports"), "published ports")
-    };
+    if *internal {
+        let not_to = Match::NotTo(bridge.clone());
+        let not_from = Match::NotFrom(bridge.clone());
+        return vec![
+            rule("forward", vec![from(), not_to], Verdict::Drop, "internal: no way out"),
+            rule("forward", vec![to(), not_from], Verdict::Drop, "internal: no way in"),
+        ];
+    }
     vec![
         rule(
             "raw",
@@ -63,8 +81,6 @@ pub(super) fn bridge(subnet: &Subnet) -> Vec<Rule> {
         rule("forward", vec![to(), from()], Verdict::Accept, "among containers"),
         rule("forward", vec![to(), Match::Translated], Verdict::Accept, "published ports"),
         rule("forward", vec![to()], Verdict::Drop, "not published"),
-        jump("prerouting"),
-        jump("output"),
         rule(
             "postrouting",
             vec![inside(), Match::NotTo(bridge.clone())],
@@ -120,24 +136,30 @@ mod tests {
 
     #[test]
     fn the_kernel_takes_all_rules() {
-        let subnet =
-            Subnet { bridge: "docker0".into(), gateway: [172, 17, 42, 1].into(), prefix: 16 };
+        let subnet = Subnet {
+            bridge: "docker0".into(),
+            gateway: [172, 17, 42, 1].into(),
+            prefix: 16,
+            internal: false,
+        };
         let address = Ipv4Addr::new(172, 17, 0, 2);
         let publish = |host: Ipv4Addr, first, ports: &str| {
             let ports = ports.parse().unwrap();
             published(&Published { host, first, ports }, address, "web")
         };
-        let mut rules = bridge(&subnet);
+        let mut rules = common();
+        rules.extend(bridge(&subnet));
         rules.extend(publish(Ipv4Addr::UNSPECIFIED, 10_000, "10000-19999/tcp"));
         assert_eq!(rules[10].verdict, Verdict::Redirect(address, None));
         rules.extend(publish(Ipv4Addr::LOCALHOST, 8080, "80-82/udp"));
         assert_eq!(rules[13].verdict, Verdict::Redirect(address, Some(82)));
         assert_eq!(rules[13].matches[2], Match::Ports(8082, 8082));
+        rules.extend(bridge(&Subnet { bridge: "br1".into(), internal: true, ..subnet }));
         std::thread::spawn(move || {
             match ns::unshare(NsKind::Net).and_then(|()| Table::open("skiff-t")) {
                 Ok(mut table) => {
                     table.replace(&chains(), &rules).unwrap();
-                    assert_eq!(table.count().unwrap(), 14);
+                    assert_eq!(table.count().unwrap(), 16);
                     assert!(table.watch().is_ok());
                 }
                 Err(error) => eprintln!("skipped: {error}"),

@@ -78,9 +78,9 @@ pub struct Launch {
     pub log: LogConfig,
     /// The container's `io` directory: log files and `exit.json`.
     pub io_dir: PathBuf,
-    /// Its place on a bridge. Its network namespace is there already then, and is joined.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub network: Option<Attachment>,
+    /// Its places on networks. Its network namespace is there already then, and is joined.
+    #[serde(default)]
+    pub networks: Vec<Attachment>,
     /// The run directory: this file, the socket, `hosts`, `hostname`, `resolv.conf`.
     pub run_dir: PathBuf,
 }
@@ -208,8 +208,17 @@ impl Launch {
             return Ok(());
         }
         launch.cgroup_dirs = dirs;
-        let (path, new) = (run_dir.join(Launch::FILE), run_dir.join("launch.new"));
-        let bytes = serde_json::to_vec(&launch).expect("a launch file has no map with odd keys");
+        launch.rewrite()
+    }
+
+    /// Writes it over an earlier one: whole, or not at all.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn rewrite(&self) -> Result<()> {
+        let path = self.run_dir.join(Launch::FILE);
+        let bytes = serde_json::to_vec(self).expect("a launch file has no map with odd keys");
+        let new = path.with_extension("new");
         std::fs::write(&new, bytes)
             .and_then(|()| std::fs::rename(&new, &path))
             .context(|| format!("write {}", path.display()))

@@ -182,17 +182,21 @@ impl Rtnl {
                 }),
         ];
         if hairpin {
-            messages.push(
-                Message::new(RTM_NEWLINK, 0, format!("let packets turn round at {name}"))
-                    .fixed(&link_part(0, 0, 0))
-                    .text(IFNAME, name)
-                    .nest(LINKINFO, |info| {
-                        info.push_text(INFO_SLAVE_KIND, "bridge");
-                        info.push_nest(INFO_SLAVE_DATA, |data| data.push(BRPORT_MODE, &[1]));
-                    }),
-            );
+            messages.push(hairpin_mode(name));
         }
         self.0.ask(messages).map(drop)
+    }
+
+    /// Makes an interface a port of the bridge with this number; packets may turn round there.
+    ///
+    /// # Errors
+    /// ENODEV.
+    pub fn set_bridge(&mut self, name: &str, bridge: u32) -> io::Result<()> {
+        let message = Message::new(RTM_NEWLINK, 0, format!("connect interface {name}"))
+            .fixed(&link_part(0, 0, 0))
+            .text(IFNAME, name)
+            .put(MASTER, &bridge.to_ne_bytes());
+        self.0.ask(vec![message, hairpin_mode(name)]).map(drop)
     }
 
     /// Brings an interface up.
@@ -246,7 +250,8 @@ impl Rtnl {
         self.0.ask(vec![message]).map(drop)
     }
 
-    /// Brings an interface up with an address, and lets all else go by way of `gateway`.
+    /// Brings an interface up with an address, and lets all else go by way of `gateway`, if there
+    /// is one.
     ///
     /// # Errors
     /// EEXIST when there is such an address or route already.
@@ -254,18 +259,21 @@ impl Rtnl {
         &mut self,
         index: u32,
         (address, prefix): (Ipv4Addr, u8),
-        gateway: Ipv4Addr,
+        gateway: Option<Ipv4Addr>,
     ) -> io::Result<()> {
         const MAIN: u8 = 254;
         const BOOT: u8 = 3;
         const UNICAST: u8 = 1;
-        let route = Message::new(RTM_NEWROUTE, CREATE, format!("add default route by {gateway}"))
-            .fixed(&[IPV4, 0, 0, 0, MAIN, BOOT, 0, UNICAST, 0, 0, 0, 0])
-            .put(RTA_GATEWAY, &gateway.octets())
-            .put(RTA_OIF, &index.to_ne_bytes());
         let up = Message::new(RTM_NEWLINK, 0, format!("bring interface {index} up"))
             .fixed(&link_part(index, UP, UP));
-        self.0.ask(vec![up, new_address(index, address, prefix), route]).map(drop)
+        let mut messages = vec![up, new_address(index, address, prefix)];
+        messages.extend(gateway.map(|gateway| {
+            Message::new(RTM_NEWROUTE, CREATE, format!("add default route by {gateway}"))
+                .fixed(&[IPV4, 0, 0, 0, MAIN, BOOT, 0, UNICAST, 0, 0, 0, 0])
+                .put(RTA_GATEWAY, &gateway.octets())
+                .put(RTA_OIF, &index.to_ne_bytes())
+        }));
+        self.0.ask(messages).map(drop)
     }
 
     /// The routes of all tables but the local one.
@@ -290,6 +298,16 @@ impl Rtnl {
         };
         Ok(self.0.ask(vec![message])?.iter().filter_map(route).collect())
     }
+}
+
+fn hairpin_mode(name: &str) -> Message {
+    Message::new(RTM_NEWLINK, 0, format!("let packets turn round at {name}"))
+        .fixed(&link_part(0, 0, 0))
+        .text(IFNAME, name)
+        .nest(LINKINFO, |info| {
+            info.push_text(INFO_SLAVE_KIND, "bridge");
+            info.push_nest(INFO_SLAVE_DATA, |data| data.push(BRPORT_MODE, &[1]));
+        })
 }
 
 fn new_address(index: u32, address: Ipv4Addr, prefix: u8) -> Message {
@@ -387,7 +405,7 @@ mod tests {
             let eth0 = inside.link("eth0").unwrap().unwrap();
             assert!(!eth0.up);
             let own = Ipv4Addr::new(10, 9, 0, 2);
-            inside.add_address_and_gateway(eth0.index, (own, 24), gateway).unwrap();
+            inside.add_address_and_gateway(eth0.index, (own, 24), Some(gateway)).unwrap();
             assert!(inside.routes().unwrap().iter().any(|route| route.gateway == Some(gateway)));
             assert!(rtnl.links().unwrap().len() >= 3);
             rtnl.delete_link("veth9").unwrap();

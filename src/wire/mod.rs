@@ -13,6 +13,7 @@ pub mod exec;
 pub mod filters;
 pub mod image;
 pub mod json;
+pub mod network;
 pub mod old;
 pub mod query;
 #[cfg(test)]

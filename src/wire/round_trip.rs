@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, forward_to_deserialize_any};
 use serde_json::{Map, Value, json};
 
 use super::container::{host, inspect, network, summary};
+use super::network as networks;
 use super::{container, exec, image, stream, system};
 
 type Failed = serde::de::value::Error;
@@ -192,6 +193,8 @@ fn what_is_read_under_a_key_is_written_under_it() {
         summary::Line summary::LineNetworks summary::Port summary::MountPoint
         exec::ExecCreate exec::ExecCreated exec::ExecStart exec::ExecStatus
         image::Summary image::Inspect image::RootFs image::History image::DeleteItem
+        networks::CreateRequest networks::Ipam networks::IpamConfig networks::CreateResponse
+        networks::ConnectRequest networks::PruneResponse
         stream::Message stream::ProgressDetail stream::ErrorDetail
         system::Version system::Component system::Event system::Actor system::Info
         system::Plugins system::RegistryConfig system::Swarm system::Commit

@@ -273,6 +273,29 @@ fn import_tag_untag_and_removal_of_images() {
 }
 
 #[test]
+fn networks_are_made_and_removed() {
+    for step in steps("network/network.") {
+        let (mut d, _) = doomed(&step, &[]);
+        let body = br#"{"Name":"mine"}"#;
+        let made = ask(&d, "POST", "/networks/create", "application/json", body);
+        let removed = made.and_then(|_| ask(&d, "DELETE", "/networks/mine", "", b""));
+        revive(&mut d, &step);
+        let there = d.api("GET", "/networks/mine").status == 200;
+        assert!(removed.is_none() || !there, "{step}: it is back");
+        assert!(made.is_none() || removed.is_some() || there || step.contains("removed"), "{step}");
+        if !there {
+            d.ok(["network", "create", "mine"]);
+        }
+        assert_eq!(d.ok(["run", "--rm", "--network", "mine", "busybox", "echo", "cx"]), "cx");
+        d.ok(["network", "rm", "mine"]);
+        let links = format!("/proc/{}/net/dev", d.keeper_pid());
+        let links = std::fs::read_to_string(links).unwrap();
+        assert!(!links.contains("br-"), "{step}: a bridge is left: {links}");
+        d.assert_nothing_left_behind();
+    }
+}
+
+#[test]
 fn every_step_is_covered() {
     let covered = [
         "engine/create.",
@@ -286,6 +309,7 @@ fn every_step_is_covered() {
         "image/tag.",
         "image/untag.",
         "image/remove.",
+        "network/network.",
     ];
     let all = all_steps();
     let open: Vec<&String> =

@@ -117,7 +117,7 @@ fn families_that_are_not_served_say_so() {
         ("GET", "/plugins"),
         ("POST", "/build"),
         ("POST", "/session"),
-        ("GET", "/networks"),
+        ("GET", "/plugins/x"),
         ("POST", "/volumes/create"),
         ("POST", "/commit"),
         ("GET", "/containers/cx/export"),

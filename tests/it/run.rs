@@ -80,7 +80,7 @@ fn a_missing_program_says_so() {
 fn unserved_flags_are_refused_by_name() {
     let d = Daemon::start();
     for flags in
-        [&["--link", "db"][..], &["--link", "a:b"], &["--volumes-from", "cx"], &["-v", "/vol"]]
+        [&["--gpus", "all"][..], &["--ip6", "fe80::1"], &["--volumes-from", "cx"], &["-v", "/vol"]]
     {
         let mut args = vec!["run", "--rm"];
         args.extend(flags);

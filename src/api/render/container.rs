@@ -21,7 +21,7 @@ pub(in crate::api) fn summary(
     now: Timestamp,
     answers: Answers,
 ) -> wire::Summary<'_> {
-    let Snapshot { record, state, network: _, health } = snapshot;
+    let Snapshot { record, state, networks: _, health } = snapshot;
     let image_id = record.image.to_string();
     let image = if means == Some(record.image) || record.config.image.is_empty() {
         record.config.image.as_str().into()
@@ -68,7 +68,7 @@ pub(in crate::api) fn inspect(
     driver: &str,
     answers: Answers,
 ) -> wire::Inspect {
-    let Snapshot { record, state, network: _, health } = snapshot;
+    let Snapshot { record, state, networks: _, health } = snapshot;
     let mut argv = record.argv();
     let path = if argv.is_empty() { String::new() } else { argv.remove(0) };
     let mut config = wire::Config::from_model(&record.config);
@@ -263,7 +263,7 @@ pub(super) mod tests {
             stopped_by_user: false,
             state: DiskState::Starting,
         };
-        Snapshot { record: Arc::new(record), state, network: None, health: None }
+        Snapshot { record: Arc::new(record), state, networks: Arc::default(), health: None }
     }
 
     fn running() -> Snapshot {

@@ -6,6 +6,8 @@ mod network;
 pub(super) mod stats;
 pub(super) mod system;
 
+pub(super) use network::endpoint_id;
+
 use crate::engine::Event;
 use crate::wire::system as wire;
 

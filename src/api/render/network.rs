@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::Digest;
 use crate::base::order::Ordered;
+use crate::base::{Digest, Id};
 use crate::container::State;
 use crate::engine::Snapshot;
 use crate::model::{Attachment, NetworkMode, PortProto, Published};
@@ -17,7 +17,7 @@ pub(super) fn networks(
     snapshot: &Snapshot,
     answers: Answers,
 ) -> BTreeMap<String, wire::EndpointSettings> {
-    let Snapshot { record, state: _, network, health: _ } = snapshot;
+    let Snapshot { record, state: _, networks: places, health: _ } = snapshot;
     let mut networks: BTreeMap<String, wire::EndpointSettings> = record
         .endpoints
         .iter()
@@ -38,14 +38,20 @@ pub(super) fn networks(
             networks.insert(own.to_owned(), wire::EndpointSettings::default());
         }
     }
-    if let Some(attachment) = network {
+    for attachment in places.iter() {
         let shown = networks.entry(attachment.network.clone()).or_default();
         shown.network_id.clone_from(&attachment.network_id);
-        shown.endpoint_id = endpoint_id(snapshot, attachment);
+        shown.endpoint_id = endpoint_id(&snapshot.record.id, attachment);
         shown.gateway = attachment.gateway.to_string();
         shown.ip_address = attachment.address.to_string();
         shown.ip_prefix_len = attachment.prefix.into();
         shown.mac_address = attachment.mac_text();
+        if attachment.network != "bridge" {
+            let mut names = vec![record.name.clone()];
+            names.extend(shown.aliases.iter().flatten().cloned());
+            names.push(record.id.short().to_owned());
+            shown.dns_names = Some(names);
+        }
     }
     if !answers.dns_names {
         networks.values_mut().for_each(|endpoint| endpoint.dns_names = None);
@@ -54,15 +60,14 @@ pub(super) fn networks(
 }
 
 /// An id for the place that a run has on a network.
-fn endpoint_id(snapshot: &Snapshot, attachment: &Attachment) -> String {
-    let Snapshot { record, .. } = snapshot;
-    Digest::of(format!("{} {}", record.id, attachment.link).as_bytes()).hex()
+pub(in crate::api) fn endpoint_id(id: &Id, attachment: &Attachment) -> String {
+    Digest::of(format!("{id} {}", attachment.link).as_bytes()).hex()
 }
 
 /// Networks, addresses and ports of `inspect`.
 pub(super) fn settings(snapshot: &Snapshot, answers: Answers) -> NetworkSettings {
     let networks = networks(snapshot, answers);
-    let Some(attachment) = &snapshot.network else {
+    let Some(attachment) = snapshot.networks.first() else {
         return NetworkSettings { networks, ..NetworkSettings::default() };
     };
     let mut ports: BTreeMap<String, Option<Vec<PortBinding>>> =
@@ -80,10 +85,20 @@ pub(super) fn settings(snapshot: &Snapshot, answers: Answers) -> NetworkSettings
         State::Running { pid, .. } => format!("/proc/{pid}/ns/net"),
         _ => String::new(),
     };
-    let endpoint_id = endpoint_id(snapshot, attachment);
+    let endpoint_id = endpoint_id(&snapshot.record.id, attachment);
+    let sandbox_id = Digest::of(endpoint_id.as_bytes()).hex();
+    if attachment.network != "bridge" {
+        return NetworkSettings {
+            sandbox_id,
+            sandbox_key,
+            ports,
+            networks,
+            ..NetworkSettings::default()
+        };
+    }
     NetworkSettings {
         bridge: attachment.bridge.clone(),
-        sandbox_id: Digest::of(endpoint_id.as_bytes()).hex(),
+        sandbox_id,
         sandbox_key,
         ports,
         endpoint_id,
@@ -98,7 +113,7 @@ pub(super) fn settings(snapshot: &Snapshot, answers: Answers) -> NetworkSettings
 
 /// The ports of a container in a list: published ones, and those that are only served.
 pub(super) fn ports(snapshot: &Snapshot) -> Vec<Port> {
-    let Some(attachment) = &snapshot.network else { return Vec::new() };
+    let Some(attachment) = snapshot.networks.first() else { return Vec::new() };
     let mut ports: Vec<Port> = Vec::new();
     for published in &attachment.ports {
         ports.extend(one_by_one(published).map(|(port, public_port)| Port {
@@ -144,7 +159,7 @@ mod tests {
         let mut running = snapshot(state);
         let published =
             |ports: &str, host, first| Published { host, first, ports: ports.parse().unwrap() };
-        running.network = Some(Arc::new(Attachment {
+        running.networks = Arc::new([Attachment {
             network: "bridge".into(),
             network_id: "net".into(),
             bridge: "docker0".into(),
@@ -156,7 +171,8 @@ mod tests {
                 published("80-81/tcp", Ipv4Addr::UNSPECIFIED, 8080),
                 published("81/tcp", Ipv4Addr::LOCALHOST, 9000),
             ],
-        }));
+            internal: false,
+        }]);
         let mut record = (*running.record).clone();
         record.host.network_mode = NetworkMode::Default;
         for port in ["80/tcp", "53/udp"] {

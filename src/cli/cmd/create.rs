@@ -12,8 +12,10 @@ use crate::cli::session::Session;
 use crate::cli::{publish, value};
 use crate::wire::container::config::Empty;
 use crate::wire::container::host::{LogConfig, RestartPolicy};
+use crate::wire::container::network::EndpointIpamConfig;
 use crate::wire::container::{
-    Config, CreateRequest, HealthConfig, HostConfig, NetworkingConfig, UpdateResponse,
+    Config, CreateRequest, EndpointSettings, HealthConfig, HostConfig, NetworkingConfig,
+    UpdateResponse,
 };
 
 /// What the flags ask for, detached or not.
@@ -24,7 +26,70 @@ pub(crate) fn request(args: &Args) -> Result<CreateRequest, Failure> {
     let mut config = config(args)?;
     let mut host_config = host_config(args)?;
     ports(args, &mut config, &mut host_config)?;
-    Ok(CreateRequest { config, host_config, networking_config: NetworkingConfig::default() })
+    let networking_config = networking(args, &host_config.network_mode)?;
+    Ok(CreateRequest { config, host_config, networking_config })
+}
+
+/// The networks that are asked for by name. Aliases and an address are for the first one.
+fn networking(args: &Args, first: &str) -> Result<NetworkingConfig, Failure> {
+    let mut endpoints_config = BTreeMap::new();
+    for (at, text) in args.all("network").iter().enumerate() {
+        let (name, aliases, ip) = network_value(text)?;
+        let mut own = EndpointSettings { aliases: some(aliases), ..EndpointSettings::default() };
+        if let Some(ipv4_address) = ip {
+            let config = EndpointIpamConfig { ipv4_address, ..EndpointIpamConfig::default() };
+            own.ipam_config = Some(config);
+        }
+        let asks = own != EndpointSettings::default();
+        if at > 0 || asks {
+            endpoints_config.insert(name, own);
+        }
+    }
+    let asked = endpoint(&args.all("network-alias"), args, &[]);
+    if asked != EndpointSettings::default() {
+        let own = endpoints_config.entry(first.to_owned()).or_default();
+        if let Some(aliases) = asked.aliases {
+            own.aliases.get_or_insert_default().extend(aliases);
+        }
+        own.ipam_config = asked.ipam_config.or(own.ipam_config.take());
+    }
+    if endpoints_config.len() > 1 || args.all("network").len() > 1 {
+        endpoints_config.entry(first.to_owned()).or_default();
+    }
+    Ok(NetworkingConfig { endpoints_config })
+}
+
+/// What is asked for on one network.
+pub(super) fn endpoint(aliases: &[String], args: &Args, links: &[String]) -> EndpointSettings {
+    let ipam_config = args
+        .one("ip")
+        .map(|ipv4_address| EndpointIpamConfig { ipv4_address, ..EndpointIpamConfig::default() });
+    EndpointSettings {
+        ipam_config,
+        links: some(links.to_vec()),
+        aliases: some(aliases.to_vec()),
+        ..EndpointSettings::default()
+    }
+}
+
+/// `NAME`, or `name=NAME,alias=A,ip=ADDRESS`: name, aliases, address.
+fn network_value(text: &str) -> Result<(String, Vec<String>, Option<String>), Failure> {
+    if !text.contains('=') {
+        return Ok((text.to_owned(), Vec::new(), None));
+    }
+    let (mut name, mut aliases, mut ip) = (String::new(), Vec::new(), None);
+    for field in text.split(',') {
+        match split(field, '=') {
+            (key, value) if key == "name" => name = value,
+            (key, value) if key == "alias" => aliases.push(value),
+            (key, value) if key == "ip" => ip = Some(value),
+            (key, _) => return Err(Failure::new(format!("invalid field key {key}"))),
+        }
+    }
+    if name.is_empty() {
+        return Err(Failure::new("network name/id is not specified"));
+    }
+    Ok((name, aliases, ip))
 }
 
 /// What is published is exposed as well.
@@ -128,6 +193,7 @@ fn host_config(args: &Args) -> Result<HostConfig, Failure> {
             args.all("add-host").iter().map(|t| value::extra_host(t).expect(checked)).collect(),
         ),
         group_add: some(args.all("group-add")),
+        links: some(args.all("link")),
         ipc_mode: text("ipc"),
         oom_score_adj: number("oom-score-adj"),
         pid_mode: mode(args, "pid", "PID", &["host"])?,
@@ -215,7 +281,7 @@ fn split(text: &str, at: char) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-fn pairs(list: &[String]) -> BTreeMap<String, String> {
+pub(super) fn pairs(list: &[String]) -> BTreeMap<String, String> {
     list.iter().map(|pair| split(pair, '=')).into_map()
 }
 
@@ -284,8 +350,9 @@ fn anonymous_volumes(args: &Args) -> BTreeMap<String, Empty> {
 
 /// `--network`, or the switch of 0.6.4.
 fn network(args: &Args) -> String {
-    match (args.one("network"), args.switch("networking")) {
-        (Some(network), _) => network,
+    let first = args.all("network").first().and_then(|text| network_value(text).ok());
+    match (first, args.switch("networking")) {
+        (Some((network, ..)), _) => network,
         (None, Some(false)) => "none".to_owned(),
         (None, _) => "default".to_owned(),
     }

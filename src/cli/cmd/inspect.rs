@@ -64,6 +64,11 @@ pub(crate) fn images(session: &Session, args: &Args) -> Outcome {
     inspect(session, args, "image")
 }
 
+/// `network inspect`
+pub(crate) fn networks(session: &Session, args: &Args) -> Outcome {
+    inspect(session, args, "network")
+}
+
 /// Objects of one kind, or of the first in which the name is found.
 fn inspect(session: &Session, args: &Args, wanted: &str) -> Outcome {
     let client = session.client()?;

@@ -11,6 +11,7 @@ pub(crate) mod images;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod logs;
+pub(crate) mod networks;
 pub(crate) mod port;
 pub(crate) mod ps;
 pub(crate) mod run;

@@ -201,7 +201,7 @@ pub(crate) fn prune_containers(session: &Session, args: &Args) -> Outcome {
 }
 
 /// Asks for a yes on standard input.
-fn confirmed(warning: &str) -> Result<bool, Failure> {
+pub(super) fn confirmed(warning: &str) -> Result<bool, Failure> {
     print(&format!("{warning}Are you sure you want to continue? [y/N] "))?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(client::broken)?;

@@ -199,7 +199,7 @@ fn launch(dir: &Path) -> Launch {
         cgroup_dirs: Vec::new(),
         cgroup_v2: false,
         init: false,
-        network: None,
+        networks: Vec::new(),
         log: LogConfig::default(),
         io_dir: dir.to_owned(),
         run_dir: dir.to_owned(),

@@ -443,7 +443,11 @@ impl NetworkingConfig {
 }
 
 impl EndpointSettings {
-    fn into_model(self) -> Result<model::Endpoint> {
+    /// The model's form.
+    ///
+    /// # Errors
+    /// `NotImplemented`, naming the field.
+    pub fn into_model(self) -> Result<model::Endpoint> {
         let EndpointSettings {
             ipam_config,
             links,

@@ -1,0 +1,208 @@
+//! The names that containers know each other by: lines of their `hosts`.
+//!
+//! - On a network that users have made, everybody knows everybody by name, id and aliases; on the
+//!   default one by links alone.
+//! - The lines are written anew, in place, whenever somebody comes or goes. They are files: names
+//!   are known while no daemon is there.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use super::{Engine, Snapshot};
+use crate::container::{Record, State};
+use crate::model::{Attachment, NetworkMode};
+use crate::network;
+use crate::warn;
+
+impl Engine {
+    /// Addresses with their names, as `record` with these places on networks knows them: its own
+    /// ones first.
+    pub(super) fn peers(
+        &self,
+        record: &Record,
+        attachments: &[Attachment],
+    ) -> Vec<(Ipv4Addr, String)> {
+        let others =
+            if knows_others(record, attachments) { self.on_networks() } else { Vec::new() };
+        names(record, attachments, &others)
+    }
+
+    /// Containers that have places on networks.
+    fn on_networks(&self) -> Vec<Snapshot> {
+        let mut all = self.snapshots();
+        all.retain(|snapshot| !snapshot.networks.is_empty());
+        all
+    }
+
+    /// Brings the names that running containers know up to date.
+    pub(super) fn refresh_names(&self) {
+        let _ordered = self.names.lock();
+        let all = self.on_networks();
+        for Snapshot { record, state, networks, .. } in &all {
+            if !matches!(state, State::Running { .. }) || !knows_others(record, networks) {
+                continue;
+            }
+            let text = super::etc::hosts_of(record, &names(record, networks, &all));
+            let path = self.run_dir(&record.id).join("hosts");
+            if let Err(error) = write_over(&path, &text) {
+                // One that has just ended has none.
+                if error.kind() != std::io::ErrorKind::NotFound {
+                    warn!("write {}: {error}", path.display());
+                }
+            }
+        }
+    }
+
+    /// After a container came or went: its neighbours get to know.
+    pub(super) fn neighbours_changed(&self, attachments: &[Attachment]) {
+        // On the default network links may lead to it.
+        if !attachments.is_empty() {
+            self.refresh_names();
+        }
+    }
+}
+
+fn knows_others(record: &Record, attachments: &[Attachment]) -> bool {
+    attachments.iter().any(|attachment| attachment.network != network::DEFAULT)
+        || !record.host.links.is_empty()
+}
+
+/// Writes without a moment at which the file is empty or another one: it is mounted.
+fn write_over(path: &Path, text: &str) -> std::io::Result<()> {
+    if std::fs::read_to_string(path)? == text {
+        return Ok(());
+    }
+    let mut file = File::options().write(true).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)
+}
+
+fn names(
+    record: &Record,
+    attachments: &[Attachment],
+    others: &[Snapshot],
+) -> Vec<(Ipv4Addr, String)> {
+    let mut lines = Vec::new();
+    let (host, domain) = (&record.config.hostname, &record.config.domainname);
+    let own = match domain.as_str() {
+        "" => host.clone(),
+        domain => format!("{host}.{domain} {host}"),
+    };
+    let shares = matches!(record.host.network_mode, NetworkMode::Host);
+    if attachments.is_empty() && !shares && !host.is_empty() {
+        lines.push((Ipv4Addr::LOCALHOST, own.clone()));
+    }
+    for attachment in attachments {
+        let mut words: Vec<String> = own.split_whitespace().map(str::to_owned).collect();
+        if attachment.network != network::DEFAULT {
+            words.extend(known_as(record, attachment));
+        }
+        lines.push((attachment.address, distinct(words)));
+    }
+    let mut links: Vec<&String> = record.host.links.iter().collect();
+    links.extend(record.endpoints.values().flat_map(|endpoint| &endpoint.links));
+    for Snapshot { record: other, networks, .. } in others {
+        if other.id == record.id {
+            continue;
+        }
+        for place in networks.iter() {
+            if !attachments.iter().any(|own| own.network_id == place.network_id) {
+                continue;
+            }
+            let mut words: Vec<String> = links
+                .iter()
+                .map(|link| link.split_once(':').unwrap_or((link.as_str(), link.as_str())))
+                .filter(|(name, _)| means(name, other))
+                .map(|(_, alias)| alias.rsplit('/').next().unwrap_or(alias).to_owned())
+                .collect();
+            if !words.is_empty() || place.network != network::DEFAULT {
+                words.extend(known_as(other, place));
+                lines.push((place.address, distinct(words)));
+            }
+        }
+    }
+    lines
+}
+
+/// The names by which others on a network know a container.
+fn known_as(record: &Record, place: &Attachment) -> Vec<String> {
+    let mut names = vec![record.name.clone()];
+    if let Some(endpoint) = record.endpoints.get(&place.network) {
+        names.extend(endpoint.aliases.iter().cloned());
+    }
+    names.push(record.id.short().to_owned());
+    names
+}
+
+fn means(name: &str, record: &Record) -> bool {
+    let name = name.trim_start_matches('/');
+    record.name == name || name.len() >= 12 && record.id.as_str().starts_with(name)
+}
+
+fn distinct(words: Vec<String>) -> String {
+    let mut seen = BTreeSet::new();
+    let words: Vec<_> = words.into_iter().filter(|word| seen.insert(word.clone())).collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::Timestamp;
+    use crate::engine::tests::record;
+    use crate::model::Endpoint;
+
+    fn place(network: &str, last: u8) -> Attachment {
+        Attachment {
+            network: network.into(),
+            network_id: network.into(),
+            bridge: "br".into(),
+            link: "veth".into(),
+            address: Ipv4Addr::new(10, 0, 0, last),
+            prefix: 24,
+            gateway: Ipv4Addr::new(10, 0, 0, 1),
+            internal: false,
+            ports: Vec::new(),
+        }
+    }
+
+    fn running(record: Record, places: Vec<Attachment>) -> Snapshot {
+        let state = State::Running { since: Timestamp::ZERO, pid: 1, paused: false };
+        Snapshot { record: Arc::new(record), state, networks: places.into(), health: None }
+    }
+
+    #[test]
+    fn neighbours_are_known_on_made_networks_and_by_links() {
+        let mut web = record("web");
+        web.config.hostname = "box".into();
+        let mut db = record("db");
+        let endpoint = Endpoint { aliases: vec!["store".into()], ..Endpoint::default() };
+        db.endpoints.insert("mine".into(), endpoint);
+        let far = running(record("far"), vec![place("other", 9)]);
+        let short = db.id.short().to_owned();
+        let db = running(db, vec![place("bridge", 3), place("mine", 4)]);
+        let others = [db, far];
+        let own = [place("bridge", 2), place("mine", 5)];
+        let shown = |web: &Record, own: &[Attachment]| -> Vec<String> {
+            let lines = names(web, own, &others);
+            lines.into_iter().map(|(address, names)| format!("{address} {names}")).collect()
+        };
+        assert_eq!(shown(&web, &[]), ["127.0.0.1 box"]);
+        assert_eq!(shown(&web, &own[..1]), ["10.0.0.2 box"]);
+        let id = web.id.short().to_owned();
+        assert_eq!(
+            shown(&web, &own[1..]),
+            [format!("10.0.0.5 box web {id}"), format!("10.0.0.4 db store {short}")]
+        );
+        web.host.links = vec!["db:base".into()];
+        assert_eq!(
+            shown(&web, &own[..1]),
+            ["10.0.0.2 box".to_owned(), format!("10.0.0.3 base db {short}")]
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! The networks that users have made, on disk: `networks.json` below the data root.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::rules::Subnet;
+use crate::base::{Context, Result, Timestamp, atomic_file, fields};
+use crate::warn;
+
+/// Version of the file that this program writes.
+const VERSION: u32 = 1;
+
+fields! {
+    /// A network. Fields only grow; each has a default.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+    pub struct Network {
+        /// 64 hexadecimal digits.
+        pub id: String,
+        /// Its name.
+        pub name: String,
+        /// When it was made.
+        pub created: Timestamp,
+        /// Name of its bridge.
+        pub bridge: String,
+        /// The bridge's address.
+        pub gateway: Option<Ipv4Addr>,
+        /// Length of the prefix.
+        pub prefix: u8,
+        /// Nothing leads out of it or into it.
+        pub internal: bool,
+        /// User-made labels.
+        pub labels: BTreeMap<String, String>,
+        /// Options, kept for clients.
+        pub options: BTreeMap<String, String>,
+    }
+}
+
+impl Network {
+    /// What the kernel has to know of it.
+    pub(super) fn subnet(&self) -> Subnet {
+        Subnet {
+            bridge: self.bridge.clone(),
+            gateway: self.gateway.unwrap_or(Ipv4Addr::UNSPECIFIED),
+            prefix: self.prefix,
+            internal: self.internal,
+        }
+    }
+}
+
+fields! {
+    #[derive(Debug, Default, Serialize)]
+    struct File {
+        version: u32,
+        networks: Vec<Network>,
+    }
+}
+
+/// Reads all networks. A damaged file is put aside: the daemon starts without them.
+pub(super) fn read(path: &Path) -> Vec<Network> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            warn!("read {}: {error}", path.display());
+            return Vec::new();
+        }
+    };
+    match serde_json::from_slice::<File>(&bytes) {
+        Ok(file) => {
+            let whole = |network: &Network| network.id.len() == 64 && network.gateway.is_some();
+            file.networks.into_iter().filter(whole).collect()
+        }
+        Err(error) => {
+            let aside = path.with_extension("damaged");
+            warn!("{} is damaged and becomes {}: {error}", path.display(), aside.display());
+            if let Err(error) = std::fs::rename(path, &aside) {
+                warn!("rename {}: {error}", path.display());
+            }
+            Vec::new()
+        }
+    }
+}
+
+/// Writes all networks, durably.
+pub(super) fn write(path: &Path, networks: Vec<Network>) -> Result<()> {
+    let file = File { version: VERSION, networks };
+    let bytes = serde_json::to_vec(&file).expect("a network has no map with odd keys");
+    atomic_file::write(path, &bytes, 0o600).context(|| format!("write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_read_back_as_written_and_a_damaged_file_is_put_aside() {
+        let dir = std::env::temp_dir().join(format!("skiff-networks-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("networks.json");
+        assert!(read(&path).is_empty());
+        let network = Network {
+            id: "ab".repeat(32),
+            name: "mine".into(),
+            gateway: Some(Ipv4Addr::new(172, 18, 0, 1)),
+            prefix: 16,
+            internal: true,
+            ..Network::default()
+        };
+        write(&path, vec![network.clone(), Network::default()]).unwrap();
+        assert_eq!(read(&path), [network]);
+        std::fs::write(&path, "{\"version").unwrap();
+        assert!(read(&path).is_empty());
+        assert!(dir.join("networks.damaged").exists());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
