@@ -46,7 +46,14 @@ pub(super) fn common() -> Vec<Rule> {
         verdict: Verdict::Jump("ports"),
         comment: "published ports".to_owned(),
     };
-    vec![jump("prerouting"), jump("output")]
+    let (address, prefix) = LOOPBACK;
+    let loopback = Rule {
+        chain: "raw",
+        matches: vec![Match::NotFrom("lo".to_owned()), Match::Destination(address, prefix)],
+        verdict: Verdict::Drop,
+        comment: "the host's loopback".to_owned(),
+    };
+    vec![loopback, jump("prerouting"), jump("output")]
 }
 
 /// The rules of a bridge.
@@ -61,7 +68,7 @@ pub(super) fn bridge(subnet: &Subnet) -> Vec<Rule> {
     let from = || Match::From(bridge.clone());
     let to = || Match::To(bridge.clone());
     let inside = || Match::Source(*gateway, *prefix);
-    let loopback = |of: fn(Ipv4Addr, u8) -> Match| of(LOOPBACK.0, LOOPBACK.1);
+    let of_loopback = || Match::Source(LOOPBACK.0, LOOPBACK.1);
     if *internal {
         let not_to = Match::NotTo(bridge.clone());
         let not_from = Match::NotFrom(bridge.clone());
@@ -71,12 +78,6 @@ pub(super) fn bridge(subnet: &Subnet) -> Vec<Rule> {
         ];
     }
     vec![
-        rule(
-            "raw",
-            vec![Match::NotFrom("lo".to_owned()), loopback(Match::Destination)],
-            Verdict::Drop,
-            "the host's loopback",
-        ),
         rule("forward", vec![to(), Match::Established], Verdict::Accept, "answers"),
         rule("forward", vec![to(), from()], Verdict::Accept, "among containers"),
         rule("forward", vec![to(), Match::Translated], Verdict::Accept, "published ports"),
@@ -95,7 +96,7 @@ pub(super) fn bridge(subnet: &Subnet) -> Vec<Rule> {
         ),
         rule(
             "postrouting",
-            vec![loopback(Match::Source), to()],
+            vec![of_loopback(), to()],
             Verdict::Masquerade,
             "from the host's loopback",
         ),
