@@ -14,7 +14,7 @@ use crate::cli::session::Session;
 use crate::cli::template::{Data, Template};
 use crate::cli::value::point_in_time;
 use crate::http::client::RequestBody;
-use crate::wire::system::{API_VERSION, Event, Version};
+use crate::wire::system::API_VERSION;
 
 /// Version of this program.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -95,33 +95,40 @@ pub(crate) fn version(session: &Session, args: &Args) -> Outcome {
         out.push_str(&line(name, value));
     }
     print(&out)?;
-    let server: Version = crate::cli::client::read(&server?)?;
-    print(&server_block(&server))?;
+    print(&server_block(&parsed(&server?)?))?;
     Ok(0)
 }
 
-fn server_block(server: &Version) -> String {
-    let name = if server.platform.name.is_empty() { "" } else { " " };
-    let mut out = format!("\nServer:{name}{}\n Engine:\n", escaped(&server.platform.name));
-    let api = format!("{} (minimum version {})", server.api_version, server.min_api_version);
-    let os = format!("{}/{}", server.os, server.arch);
+fn server_block(server: &Value) -> String {
+    let text = |name: &str| server[name].as_str().unwrap_or_default();
+    let platform = server["Platform"]["Name"].as_str().unwrap_or_default();
+    let name = if platform.is_empty() { "" } else { " " };
+    let mut out = format!("\nServer:{name}{}\n Engine:\n", escaped(platform));
+    let api = format!("{} (minimum version {})", text("ApiVersion"), text("MinAPIVersion"));
+    let os = format!("{}/{}", text("Os"), text("Arch"));
     for (name, value) in [
-        ("Version:", server.version.as_str()),
+        ("Version:", text("Version")),
         ("API version:", &api),
-        ("Go version:", &server.go_version),
-        ("Git commit:", &server.git_commit),
-        ("Built:", &server.build_time),
+        ("Go version:", text("GoVersion")),
+        ("Git commit:", text("GitCommit")),
+        ("Built:", text("BuildTime")),
         ("OS/Arch:", &os),
-        ("Experimental:", if server.experimental { "true" } else { "false" }),
+        ("Experimental:", if server["Experimental"] == true { "true" } else { "false" }),
     ] {
         if !value.is_empty() {
             out.push_str(&format!("  {name:<17} {}\n", escaped(value)));
         }
     }
-    for component in server.components.iter().filter(|component| component.name != "Engine") {
-        out.push_str(&format!(" {}:\n", escaped(&component.name)));
-        out.push_str(&format!("  {:<17} {}\n", "Version:", escaped(&component.version)));
-        if let Some(commit) = component.details.get("GitCommit") {
+    for component in list(&server["Components"]) {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let name = text(&component["Name"]);
+        if name == "Engine" {
+            continue;
+        }
+        out.push_str(&format!(" {}:\n", escaped(&name)));
+        let version = text(&component["Version"]);
+        out.push_str(&format!("  {:<17} {}\n", "Version:", escaped(&version)));
+        if let Some(commit) = component["Details"]["GitCommit"].as_str() {
             out.push_str(&format!("  {:<17} {}\n", "GitCommit:", escaped(commit)));
         }
     }
@@ -292,31 +299,29 @@ pub(crate) fn events(session: &Session, args: &Args) -> Outcome {
         let event = event.map_err(|error| broken(error.into()))?;
         match &template {
             Some(template) => print(&run(template, &Data::typed("Event", &event))?)?,
-            None => {
-                let event: Event = serde_json::from_value(event).map_err(|error| {
-                    Failure::new(format!("an event is not understood: {error}"))
-                })?;
-                print(&event_line(&event))?;
-            }
+            None => print(&event_line(&event))?,
         }
     }
     Ok(0)
 }
 
-fn event_line(event: &Event) -> String {
-    let nanos = u32::try_from(event.time_nano.rem_euclid(1_000_000_000)).unwrap_or(0);
-    let time = match event.time_nano {
-        0 => Timestamp { seconds: event.time, nanos: 0 },
+fn event_line(event: &Value) -> String {
+    let number = |name: &str| event[name].as_i64().unwrap_or(0);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let nanos = u32::try_from(number("timeNano").rem_euclid(1_000_000_000)).unwrap_or(0);
+    let time = match number("timeNano") {
+        0 => Timestamp { seconds: number("time"), nanos: 0 },
         whole => Timestamp { seconds: whole.div_euclid(1_000_000_000), nanos },
     };
     let mut line = rfc3339_here(time, 9);
-    for word in [&event.kind, &event.action, &event.actor.id] {
+    let actor = &event["Actor"];
+    for word in [&event["Type"], &event["Action"], &actor["ID"]] {
         line.push(' ');
-        line.push_str(&escaped(word));
+        line.push_str(&escaped(&text(word)));
     }
-    let attributes = event.actor.attributes.iter();
+    let attributes = actor["Attributes"].as_object().into_iter().flatten();
     let attributes: Vec<String> =
-        attributes.map(|(name, value)| format!("{name}={value}")).collect();
+        attributes.map(|(name, value)| format!("{name}={}", text(value))).collect();
     if !attributes.is_empty() {
         line.push_str(&format!(" ({})", escaped(&attributes.join(", "))));
     }
@@ -330,12 +335,11 @@ mod tests {
 
     #[test]
     fn an_event_is_a_line() {
-        let event: Event = serde_json::from_value(json!({
+        let event = json!({
             "Type": "container", "Action": "start", "time": 5,
             "timeNano": 1_735_830_245_123_456_789_i64,
             "Actor": {"ID": "abc", "Attributes": {"name": "y", "image": "x"}},
-        }))
-        .unwrap();
+        });
         let offset = crate::base::Zone::here().at(1_735_830_245).0;
         let time = Timestamp { seconds: 1_735_830_245, nanos: 123_456_789 }.rfc3339_at(9, offset);
         assert_eq!(event_line(&event), format!("{time} container start abc (image=x, name=y)\n"));
