@@ -101,7 +101,7 @@ fn who_listens_gets_all_and_once() {
     let told = listener.stdout.wait(SOON, |bytes, _| bytes.len() >= all.len());
     assert!(told, "{}", listener.stdout.text());
     assert_eq!(listener.stdout.text(), all);
-    listener.signal(libc::SIGINT);
+    listener.signal(libc::SIGTERM);
     listener.wait(SOON);
     d.assert_nothing_left_behind();
 }
