@@ -66,6 +66,12 @@ impl Engine {
         let CreateRequest { name: _, config, mut host, log_given, endpoints, platform: _ } =
             request;
         validate::check_request(&config)?;
+        for link in &host.links {
+            let name = link.split(':').next().unwrap_or_default();
+            self.slot(name).map_err(|why| {
+                Error::bad_parameter(format!("could not get container for {name}: {why}"))
+            })?;
+        }
         let mut config = merge::merge(config, &image.config);
         if !log_given {
             host.log.clone_from(&self.options.log);

@@ -472,6 +472,9 @@ fn create_by_api_refuses_what_is_not_served() {
     assert!(status == 501 && why.contains("volumes-from"), "{status} {why}");
     let (status, why) = refused(json!({"Binds": ["volume:/data"]}));
     assert!(status == 501 && why.contains("volume"), "{status} {why}");
+    let (status, why) = refused(json!({"Links": ["a:b"]}));
+    let text = "could not get container for a: No such container: a";
+    assert!(status == 400 && why == text, "{status} {why}");
     let (status, why) = refused(json!({"NetworkMode": "mine"}));
     assert!(status == 404 && why.contains("network mine not found"), "{status} {why}");
     assert_eq!(d.api("GET", "/containers/json?all=1").json(), json!([]));
