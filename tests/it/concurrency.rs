@@ -95,7 +95,12 @@ fn a_client_that_goes_away_stops_waiting() {
     let d = Daemon::start();
     start_deaf(&d, "cx");
     let threads = || std::fs::read_dir(format!("/proc/{}/task", d.pid())).unwrap().count();
-    let before = threads();
+    let mut before = 0;
+    wait_until("threads of earlier calls are gone", || {
+        before = threads();
+        std::thread::sleep(Duration::from_millis(100));
+        threads() == before
+    });
     let waits: Vec<Wire> = (0..5).map(|_| begin(&d, "POST", "/containers/cx/wait")).collect();
     wait_until("they wait", || threads() >= before + 5);
     drop(waits);
