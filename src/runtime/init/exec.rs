@@ -27,14 +27,14 @@ use super::cgroups::{self, Entry};
 use super::identity::{self, Identity};
 use super::root::Root;
 use super::{
-    Message, Spawned, Stdio, Streams, WorkingDirectory, fail, let_go_of_monitor, pid_on_host,
-    privileges, program, send, set_oom_score,
+    Message, Spawned, Stdio, Streams, WorkingDirectory, fail, let_go_of_monitor, pid_on_host, send,
+    set_oom_score,
 };
-use crate::base::{Context, Error, Kind, Result};
+use crate::base::{Context, Error, Result};
 use crate::runtime::launch::Launch;
 use crate::sys::ns::{self, NsKind};
 use crate::sys::process::{self, Clone};
-use crate::sys::{self, fs, node, socket};
+use crate::sys::{fs, node, socket};
 
 /// Number of /dev/ptmx and of the `ptmx` in every devpts.
 const PTMX: (u32, u32) = (5, 2);
@@ -230,28 +230,11 @@ impl Entering<'_> {
         drop(host_proc);
         cgroups.enter()?;
         cgroup_namespace.iter().try_for_each(|file| join(file, NsKind::Cgroup))?;
-        sys::host::set_umask(0o022);
-        process::reset_signals();
-        process::new_session().context(|| "begin a session".into())?;
-        streams.give_to(&identity)?;
         let cwd = WorkingDirectory::find(&root, &launch.cwd)?;
-        let entered = cwd.enter();
-        privileges::limit_resources(launch);
-        privileges::give_up(launch, &identity)?;
-        // Some file systems let only the user in, not root.
-        if entered.is_err() {
-            cwd.enter().map_err(|error| error.with_kind(Kind::ProgramNotExecutable))?;
-        }
-        cwd.check()?;
-
-        let open = (root, cgroups, cgroup_namespace, cwd);
-        std::mem::forget(open); // closed all at once, with whatever else there is
-        process::close_all_but(&streams.still_needed(channel));
-        let program = program::find(launch, &identity.home)?;
-        streams.put_in_place()?;
-        send(channel, &Message::Prepared { pid }, streams.master())
-            .context(|| "tell the monitor".into())?;
-        process::close_all_but(&[channel.as_raw_fd()]);
+        streams.become_user(launch, &identity, &cwd)?;
+        // Closed all at once, with whatever else there is.
+        std::mem::forget((root, cgroups, cgroup_namespace, cwd));
+        let program = streams.prepare(launch, &identity, channel, pid)?;
         match socket::receive_packet(channel, 1, false) {
             Ok(Some(_)) => Err(program.exec()),
             _ => Err(Error::internal("the monitor gave the exec up")),

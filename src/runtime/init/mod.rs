@@ -43,6 +43,7 @@ use self::cgroups::Entry;
 use self::devices::Dev;
 use self::identity::Identity;
 use self::mounts::Sources;
+use self::program::Program;
 use self::root::{Make, Root};
 use super::launch::{Launch, Namespace};
 use crate::base::{Context, Error, Kind, Result};
@@ -321,27 +322,10 @@ impl Init<'_> {
         if launch.namespaces.cgroup == Namespace::New && !launch.cgroup_dirs.is_empty() {
             ns::unshare(NsKind::Cgroup).context(|| "make a cgroup namespace".into())?;
         }
-        sys::host::set_umask(0o022);
-        process::reset_signals();
-        process::new_session().context(|| "begin a session".into())?;
-        streams.give_to(&identity)?;
-        let entered = cwd.enter();
-        privileges::limit_resources(launch);
-        privileges::give_up(launch, &identity)?;
-        // Some file systems let only the user in, not root.
-        if entered.is_err() {
-            cwd.enter()?;
-        }
-        cwd.check()?;
-
-        let open = (host_proc, root, dev, cgroups, proc, cwd);
-        std::mem::forget(open); // closed all at once, with whatever else there is
-        process::close_all_but(&streams.still_needed(channel));
-        let program = program::find(launch, &identity.home)?;
-        streams.put_in_place()?;
-        send(channel, &Message::Prepared { pid }, streams.master())
-            .context(|| "tell the monitor".into())?;
-        process::close_all_but(&[channel.as_raw_fd()]);
+        streams.become_user(launch, &identity, &cwd)?;
+        // Closed all at once, with whatever else there is.
+        std::mem::forget((host_proc, root, dev, cgroups, proc, cwd));
+        let program = streams.prepare(launch, &identity, channel, pid)?;
         match socket::receive_packet(channel, 1, false) {
             Ok(Some(_)) if launch.init => reaper::run(&program, channel, title),
             Ok(Some(_)) => Err(program.exec()),
@@ -351,7 +335,47 @@ impl Init<'_> {
     }
 }
 
+/// What init and an exec end with.
 impl Streams {
+    /// Begins a session, becomes the user, and goes to the working directory.
+    fn become_user(
+        &self,
+        launch: &Launch,
+        identity: &Identity,
+        cwd: &WorkingDirectory,
+    ) -> Result<()> {
+        sys::host::set_umask(0o022);
+        process::reset_signals();
+        process::new_session().context(|| "begin a session".into())?;
+        self.give_to(identity)?;
+        let entered = cwd.enter();
+        privileges::limit_resources(launch);
+        privileges::give_up(launch, identity)?;
+        // Some file systems let only the user in, not root.
+        if entered.is_err() {
+            cwd.enter().map_err(|error| error.with_kind(Kind::ProgramNotExecutable))?;
+        }
+        cwd.check()
+    }
+
+    /// Closes what the program must not have, finds it, and tells the monitor that it could go;
+    /// the word to do so comes by `channel`.
+    fn prepare(
+        &self,
+        launch: &Launch,
+        identity: &Identity,
+        channel: BorrowedFd<'_>,
+        pid: i32,
+    ) -> Result<Program> {
+        process::close_all_but(&self.still_needed(channel));
+        let program = program::find(launch, &identity.home)?;
+        self.put_in_place()?;
+        send(channel, &Message::Prepared { pid }, self.master())
+            .context(|| "tell the monitor".into())?;
+        process::close_all_but(&[channel.as_raw_fd()]);
+        Ok(program)
+    }
+
     /// Lets the user open them again by their names under /dev, and makes the terminal the one of
     /// the session.
     fn give_to(&self, identity: &Identity) -> Result<()> {

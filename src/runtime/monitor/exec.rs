@@ -18,7 +18,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::session::{Event, Session};
-use super::{DRAIN_SHARED, MAX_MESSAGE, PUBLISH};
+use super::{DRAIN_SHARED, PUBLISH, Said, next_message};
 use crate::base::{Result, Timestamp};
 use crate::model::Signal;
 use crate::runtime::handle::Attacher;
@@ -295,28 +295,21 @@ impl Running {
     }
 
     fn read_channel(&mut self) {
-        while let Some(channel) = &self.channel {
-            let packet = match socket::receive_packet(channel.as_fd(), MAX_MESSAGE, true) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) | Ok(None) => {
-                    self.channel = None;
-                    return self.channel_ended();
-                }
-                Ok(Some(packet)) => packet,
-            };
-            match serde_json::from_slice(&packet.bytes) {
-                Ok(Message::Prepared { pid }) => {
-                    if let Err(error) = self.prepared(pid, packet.fds) {
+        while self.channel.is_some() {
+            match next_message(&mut self.channel) {
+                Said::Nothing => return,
+                Said::Goodbye => return self.channel_ended(),
+                Said::Message(Message::Prepared { pid }, fds) => {
+                    if let Err(error) = self.prepared(pid, fds) {
                         self.fail(126, &format!("take the prepared exec over: {error}"));
                     }
                 }
-                Ok(Message::Cloned { pid }) => {
+                Said::Message(Message::Cloned { pid }, _) => {
                     if let Err(error) = self.born(pid) {
                         crate::warn!("watch exec {pid}: {error}");
                     }
                 }
-                Ok(Message::Failed { code, message }) => self.fail(code, &message),
-                Err(error) => crate::warn!("odd message of an exec: {error}"),
+                Said::Message(Message::Failed { code, message }, _) => self.fail(code, &message),
             }
         }
     }

@@ -150,6 +150,35 @@ struct Monitor {
     run_dir: PathBuf,
 }
 
+/// What the init of a run or of an exec says next.
+enum Said {
+    /// Nothing yet.
+    Nothing,
+    /// Nothing more: it has become the program, or has ended. The channel is closed.
+    Goodbye,
+    /// This, and the descriptors that came with it.
+    Message(Message, Vec<OwnedFd>),
+}
+
+/// Takes the next message from `channel`, without waiting.
+fn next_message(channel: &mut Option<OwnedFd>) -> Said {
+    while let Some(open) = channel {
+        let packet = match socket::receive_packet(open.as_fd(), MAX_MESSAGE, true) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Said::Nothing,
+            Err(_) | Ok(None) => {
+                *channel = None;
+                return Said::Goodbye;
+            }
+            Ok(Some(packet)) => packet,
+        };
+        match serde_json::from_slice(&packet.bytes) {
+            Ok(message) => return Said::Message(message, packet.fds),
+            Err(error) => crate::warn!("odd message of init: {error}"),
+        }
+    }
+    Said::Nothing
+}
+
 impl Monitor {
     /// Sets init on its way with `spawn`.
     fn new(
@@ -312,24 +341,17 @@ impl Monitor {
 
     /// Reads what init says.
     fn read_channel(&mut self) {
-        while let Some(channel) = &self.channel {
-            let packet = match socket::receive_packet(channel.as_fd(), MAX_MESSAGE, true) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) | Ok(None) => {
-                    self.channel = None;
-                    return self.channel_ended();
-                }
-                Ok(Some(packet)) => packet,
-            };
-            match serde_json::from_slice(&packet.bytes) {
-                Ok(Message::Prepared { pid }) => {
-                    if let Err(error) = self.prepared(pid, packet.fds) {
+        while self.channel.is_some() {
+            match next_message(&mut self.channel) {
+                Said::Nothing => return,
+                Said::Goodbye => return self.channel_ended(),
+                Said::Message(Message::Prepared { pid }, fds) => {
+                    if let Err(error) = self.prepared(pid, fds) {
                         self.fail(128, format!("take over the prepared container: {error}"));
                     }
                 }
-                Ok(Message::Cloned { .. }) => {}
-                Ok(Message::Failed { code, message }) => self.fail(code, message),
-                Err(error) => crate::warn!("odd message of init: {error}"),
+                Said::Message(Message::Cloned { .. }, _) => {}
+                Said::Message(Message::Failed { code, message }, _) => self.fail(code, message),
             }
         }
     }
