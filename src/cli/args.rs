@@ -46,6 +46,13 @@ impl Args {
         self.one(name).map(|value| integer(&value).expect("was checked"))
     }
 
+    /// What `--filter NAME=VALUE` asks for; the parser has seen to the form.
+    pub(crate) fn filters(&self) -> Vec<(String, String)> {
+        let filters = self.all("filter");
+        let pairs = filters.iter().filter_map(|filter| filter.split_once('='));
+        pairs.map(|(name, value)| (name.trim().to_lowercase(), value.trim().to_owned())).collect()
+    }
+
     /// All values of `name`, in order.
     pub(crate) fn all(&self, name: &str) -> Vec<String> {
         // `create` reads the flags of `run`, of which it lacks some.

@@ -45,12 +45,7 @@ pub(crate) fn images(session: &Session, args: &Args) -> Outcome {
              created_at: {{{{.CreatedAt}}}}\\nvirtual_size: {{{{.Size}}}}\\n"
         );
     }
-    let mut wanted: Vec<(String, String)> = args
-        .all("filter")
-        .iter()
-        .filter_map(|filter| filter.split_once('='))
-        .map(|(name, value)| (name.trim().to_lowercase(), value.trim().to_owned()))
-        .collect();
+    let mut wanted = args.filters();
     wanted.extend(args.free.first().map(|name| ("reference".to_owned(), name.clone())));
     let target = Target::new(&["images", "json"])
         .flag("all", args.on("all"))

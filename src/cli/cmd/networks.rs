@@ -34,16 +34,6 @@ const LIST: List<'static> = List {
     complaint: ["failed to parse template", "failed to execute template"],
 };
 
-fn wanted_filters(args: &Args) -> Option<String> {
-    let wanted: Vec<(String, String)> = args
-        .all("filter")
-        .iter()
-        .filter_map(|filter| filter.split_once('='))
-        .map(|(name, value)| (name.trim().to_lowercase(), value.trim().to_owned()))
-        .collect();
-    filters(&wanted)
-}
-
 /// `k=v,k=v`
 fn labels(labels: &Value) -> String {
     let pairs = labels.as_object().into_iter().flatten();
@@ -53,7 +43,7 @@ fn labels(labels: &Value) -> String {
 
 /// `network ls`
 pub(crate) fn list(session: &Session, args: &Args) -> Outcome {
-    let target = Target::new(&["networks"]).maybe("filters", wanted_filters(args).as_deref());
+    let target = Target::new(&["networks"]).maybe("filters", filters(&args.filters()).as_deref());
     let mut networks: Vec<Value> = session.client()?.get(target.as_str())?;
     order::sort_by(&mut networks, |a, b| a["Name"].as_str().cmp(&b["Name"].as_str()));
     let mut format = args.one("format").unwrap_or_default();
@@ -160,7 +150,7 @@ pub(crate) fn prune(session: &Session, args: &Args) -> Outcome {
         return Err(Failure::new("network prune has been cancelled"));
     }
     let target =
-        Target::new(&["networks", "prune"]).maybe("filters", wanted_filters(args).as_deref());
+        Target::new(&["networks", "prune"]).maybe("filters", filters(&args.filters()).as_deref());
     let response = session.client()?.stream("POST", target.as_str(), RequestBody::Empty)?;
     let answer: PruneResponse = client::read(&client::whole(response)?)?;
     if let Some(names) = answer.networks_deleted.filter(|names| !names.is_empty()) {

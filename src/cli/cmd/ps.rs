@@ -67,12 +67,7 @@ pub(crate) fn ps(session: &Session, args: &Args) -> Outcome {
     let sizes = args.switch("size").unwrap_or(named);
     let last = args.number("last").filter(|last| *last > 0);
     let last = last.or_else(|| args.on("latest").then_some(1));
-    let mut wanted: Vec<(String, String)> = args
-        .all("filter")
-        .iter()
-        .filter_map(|filter| filter.split_once('='))
-        .map(|(name, value)| (name.trim().to_lowercase(), value.trim().to_owned()))
-        .collect();
+    let mut wanted = args.filters();
     for (old, name) in [("sinceId", "since"), ("beforeId", "before")] {
         wanted.extend(args.one(old).map(|id| (name.to_owned(), id)));
     }

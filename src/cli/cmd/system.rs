@@ -283,16 +283,10 @@ pub(crate) fn events(session: &Session, args: &Args) -> Outcome {
         let given = args.one(flag).filter(|text| !text.is_empty());
         given.map(|text| point_in_time(&text, now).map_err(Failure::new)).transpose()
     };
-    let wanted: Vec<(String, String)> = args
-        .all("filter")
-        .iter()
-        .filter_map(|filter| filter.split_once('='))
-        .map(|(name, value)| (name.trim().to_lowercase(), value.trim().to_owned()))
-        .collect();
     let target = Target::new(&["events"])
         .maybe("since", time("since")?.as_deref())
         .maybe("until", time("until")?.as_deref())
-        .maybe("filters", filters(&wanted).as_deref());
+        .maybe("filters", filters(&args.filters()).as_deref());
     let response = session.client()?.stream("GET", target.as_str(), RequestBody::Empty)?;
     let stream = serde_json::Deserializer::from_reader(BufReader::new(response));
     for event in stream.into_iter::<Value>() {

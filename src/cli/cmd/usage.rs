@@ -178,14 +178,8 @@ pub(crate) fn prune_containers(session: &Session, args: &Args) -> Outcome {
     if !args.on("force") && !confirmed(warning)? {
         return Err(Failure::new("container prune has been cancelled"));
     }
-    let wanted: Vec<(String, String)> = args
-        .all("filter")
-        .iter()
-        .filter_map(|filter| filter.split_once('='))
-        .map(|(name, value)| (name.trim().to_lowercase(), value.trim().to_owned()))
-        .collect();
     let target =
-        Target::new(&["containers", "prune"]).maybe("filters", filters(&wanted).as_deref());
+        Target::new(&["containers", "prune"]).maybe("filters", filters(&args.filters()).as_deref());
     let response = session.client()?.stream("POST", target.as_str(), RequestBody::Empty)?;
     let answer: PruneResponse = client::read(&client::whole(response)?)?;
     let mut out = String::new();
