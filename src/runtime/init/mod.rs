@@ -21,6 +21,7 @@
 //!   descriptor but the standard streams.
 
 mod cgroups;
+mod cwd;
 mod devices;
 mod exec;
 mod identity;
@@ -30,6 +31,7 @@ mod program;
 mod reaper;
 mod root;
 mod seccomp;
+mod streams;
 mod sysctls;
 
 use std::convert::Infallible;
@@ -40,11 +42,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use self::cgroups::Entry;
+use self::cwd::WorkingDirectory;
 use self::devices::Dev;
 use self::identity::Identity;
 use self::mounts::Sources;
-use self::program::Program;
-use self::root::{Make, Root};
+use self::root::Root;
+use self::streams::Streams;
 use super::launch::{Launch, Namespace};
 use crate::base::{Context, Error, Kind, Result};
 use crate::sys::mount::{self, Propagation};
@@ -145,15 +148,6 @@ struct Init<'a> {
     cgroups: Entry,
     streams: Streams,
     identity: Identity,
-}
-
-/// Where the program's standard streams come from.
-enum Streams {
-    /// Standard input and output are in place already; standard error still is the daemon's, for
-    /// warnings.
-    Pipes { stderr: OwnedFd },
-    /// The end for the program, and the one for the monitor.
-    Terminal { slave: OwnedFd, master: OwnedFd },
 }
 
 /// Plays the first stage; never returns to the caller's code.
@@ -335,101 +329,6 @@ impl Init<'_> {
     }
 }
 
-/// What init and an exec end with.
-impl Streams {
-    /// Begins a session, becomes the user, and goes to the working directory.
-    fn become_user(
-        &self,
-        launch: &Launch,
-        identity: &Identity,
-        cwd: &WorkingDirectory,
-    ) -> Result<()> {
-        sys::host::set_umask(0o022);
-        process::reset_signals();
-        process::new_session().context(|| "begin a session".into())?;
-        self.give_to(identity)?;
-        let entered = cwd.enter();
-        privileges::limit_resources(launch);
-        privileges::give_up(launch, identity)?;
-        // Some file systems let only the user in, not root.
-        if entered.is_err() {
-            cwd.enter().map_err(|error| error.with_kind(Kind::ProgramNotExecutable))?;
-        }
-        cwd.check()
-    }
-
-    /// Closes what the program must not have, finds it, and tells the monitor that it could go;
-    /// the word to do so comes by `channel`.
-    fn prepare(
-        &self,
-        launch: &Launch,
-        identity: &Identity,
-        channel: BorrowedFd<'_>,
-        pid: i32,
-    ) -> Result<Program> {
-        process::close_all_but(&self.still_needed(channel));
-        let program = program::find(launch, &identity.home)?;
-        self.put_in_place()?;
-        send(channel, &Message::Prepared { pid }, self.master())
-            .context(|| "tell the monitor".into())?;
-        process::close_all_but(&[channel.as_raw_fd()]);
-        Ok(program)
-    }
-
-    /// Lets the user open them again by their names under /dev, and makes the terminal the one of
-    /// the session.
-    fn give_to(&self, identity: &Identity) -> Result<()> {
-        let own = |fd: BorrowedFd<'_>| {
-            let ours = node::stat(fd).is_ok_and(|stat| stat.is_stream());
-            if ours && identity.uid != 0 {
-                return node::set_owner(fd, Some(identity.uid), None);
-            }
-            Ok(())
-        };
-        match self {
-            Streams::Pipes { stderr } => [own(io::stdin().as_fd()), own(io::stdout().as_fd())]
-                .into_iter()
-                .chain([own(stderr.as_fd())])
-                .collect::<io::Result<()>>()
-                .context(|| "give the standard streams to the user".into()),
-            Streams::Terminal { slave, .. } => {
-                node::set_owner(slave.as_fd(), Some(identity.uid), None)
-                    .and_then(|()| process::set_controlling_terminal(slave.as_fd()))
-                    .context(|| "set the controlling terminal".into())
-            }
-        }
-    }
-
-    fn still_needed(&self, channel: BorrowedFd<'_>) -> Vec<i32> {
-        let mut fds = vec![channel.as_raw_fd()];
-        match self {
-            Streams::Pipes { stderr } => fds.push(stderr.as_raw_fd()),
-            Streams::Terminal { slave, master } => {
-                fds.extend([slave.as_raw_fd(), master.as_raw_fd()]);
-            }
-        }
-        fds
-    }
-
-    /// Makes them the descriptors 0 to 2, as far as they are not yet.
-    fn put_in_place(&self) -> Result<()> {
-        match self {
-            Streams::Pipes { stderr } => process::duplicate_onto(stderr.as_fd(), 2),
-            Streams::Terminal { slave, .. } => {
-                (0..3).try_for_each(|number| process::duplicate_onto(slave.as_fd(), number))
-            }
-        }
-        .context(|| "set the standard streams".into())
-    }
-
-    fn master(&self) -> Option<BorrowedFd<'_>> {
-        match self {
-            Streams::Pipes { .. } => None,
-            Streams::Terminal { master, .. } => Some(master.as_fd()),
-        }
-    }
-}
-
 /// Our pid as the host sees it.
 fn pid_on_host(host_proc: &OwnedFd) -> io::Result<i32> {
     let link = fs::readlinkat(host_proc.as_fd(), Path::new("self"))?;
@@ -445,47 +344,6 @@ fn set_oom_score(launch: &Launch, host_proc: &OwnedFd, pid: i32) {
         .and_then(|fd| File::from(fd).write_all(score.to_string().as_bytes()));
     if let Err(error) = written {
         crate::warn!("container {}: set oom_score_adj to {score}: {error}", launch.id.short());
-    }
-}
-
-/// The working directory, found inside the root before the host is out of sight. It is entered by
-/// descriptor, and no magic link leads to it: `/proc/self/fd/N` could be one of ours.
-struct WorkingDirectory<'a> {
-    fd: OwnedFd,
-    path: &'a str,
-}
-
-impl<'a> WorkingDirectory<'a> {
-    /// Finds it; makes it when it is missing.
-    fn ensure(root: &Root, path: &'a str) -> Result<WorkingDirectory<'a>> {
-        let path = if path.is_empty() { "/" } else { path };
-        sys::host::set_umask(0o022);
-        let fd = root.ensure(Path::new(path), Make::Dir);
-        let fd = fd.context(|| format!("make working directory {path}"))?;
-        Ok(WorkingDirectory { fd, path })
-    }
-
-    /// Finds it; it has to be there.
-    fn find(root: &Root, path: &'a str) -> Result<WorkingDirectory<'a>> {
-        let path = if path.is_empty() { "/" } else { path };
-        let fd = root.find(Path::new(path)).context(|| format!("chdir to {path}"));
-        let fd = fd.map_err(|error| error.with_kind(Kind::ProgramNotExecutable))?;
-        Ok(WorkingDirectory { fd, path })
-    }
-
-    fn enter(&self) -> Result<()> {
-        node::enter_directory(self.fd.as_fd()).context(|| format!("chdir to {}", self.path))
-    }
-
-    /// The kernel knows no path from our root to a directory outside of it.
-    fn check(&self) -> Result<()> {
-        match std::env::current_dir() {
-            Ok(path) if path.starts_with("/") => Ok(()),
-            _ => Err(Error::internal(format!(
-                "working directory {} is outside of the container",
-                self.path
-            ))),
-        }
     }
 }
 
