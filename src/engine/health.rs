@@ -227,28 +227,37 @@ impl Engine {
         self.conclude(watch, HealthResult { start: began, end, code, output });
     }
 
-    /// Adds a result, and tells of a status that has changed.
+    /// Adds a result, and tells of a status that has changed. It is written before anybody can see
+    /// it, so that the next daemon knows no less than was told.
     fn conclude(&self, watch: &mut Watch, result: HealthResult) {
-        let Watch { slot, plan, since, exits, .. } = watch;
-        let age = result.start.since(*since);
-        let mut inner = slot.lock();
-        let runs = matches!(inner.state, State::Running { paused: false, .. });
-        let Some(mut shared) = inner.health.take() else { return };
+        let age = result.start.since(watch.since);
+        let inner = watch.slot.lock();
+        let Some(mut shared) = inner.health.clone() else { return };
         // What was frozen in the middle of it has not failed.
-        if runs && inner.exits == *exits {
-            let health = Arc::make_mut(&mut shared);
-            if plan.judge(health, result, age) {
-                let action = format!("health_status: {}", health.status.word());
-                self.emit_container(&action, &inner.record, &[]);
+        let goes_on = matches!(inner.state, State::Running { paused: false, .. });
+        let counts = goes_on && inner.exits == watch.exits;
+        drop(inner);
+        if counts {
+            let changed = watch.plan.judge(Arc::make_mut(&mut shared), result, age);
+            self.keep_health(&watch.slot, &shared);
+            let mut inner = watch.slot.lock();
+            if watch.is_of(&inner) {
+                if changed {
+                    let action = format!("health_status: {}", shared.status.word());
+                    self.emit_container(&action, &inner.record, &[]);
+                }
+                inner.health = Some(Arc::clone(&shared));
             }
         }
-        inner.health = Some(Arc::clone(&shared));
-        drop(inner);
-        watch.due = Instant::now() + plan.pause(&shared, Timestamp::now().since(*since));
-        // Without its run directory the run has ended, and there is nobody to be told.
-        let run_dir = self.run_dir(&watch.slot.id);
+        let ran = Timestamp::now().since(watch.since);
+        watch.due = Instant::now() + watch.plan.pause(&shared, ran);
+    }
+
+    /// Writes what the next daemon is to know. Without its run directory the run has ended, and
+    /// there is nobody to be told.
+    fn keep_health(&self, slot: &Slot, health: &Health) {
         let _ordered = self.checks.files.lock();
-        if let Err(error) = file::write(&run_dir, &shared) {
+        if let Err(error) = file::write(&self.run_dir(&slot.id), health) {
             crate::debug!("{error}");
         }
     }
@@ -279,7 +288,10 @@ impl Watch {
 
     /// Whether the run goes on.
     fn lives(&self) -> bool {
-        let inner = self.slot.lock();
+        self.is_of(&self.slot.lock())
+    }
+
+    fn is_of(&self, inner: &Inner) -> bool {
         inner.exits == self.exits && matches!(inner.state, State::Running { .. })
     }
 
