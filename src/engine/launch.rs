@@ -53,6 +53,7 @@ impl Engine {
         let id = &record.id;
         let run_dir = self.run_dir(id);
         let mut pins = Vec::new();
+        self.check_links(record)?;
         let mut network = self.connect(record)?;
         let (mut namespaces, peer) = self.namespaces(record, &mut pins)?;
         let mounts = mounts(record)?;

@@ -10,8 +10,11 @@ use std::fs::File;
 use std::io::Write;
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::Arc;
 
+use super::slot::Slot;
 use super::{Engine, Snapshot};
+use crate::base::{Error, Result};
 use crate::container::{Record, State};
 use crate::model::{Attachment, NetworkMode};
 use crate::network;
@@ -28,6 +31,53 @@ impl Engine {
         let others =
             if knows_others(record, attachments) { self.on_networks() } else { Vec::new() };
         names(record, attachments, &others)
+    }
+
+    /// The containers that `record` is linked to on the default network, each with its alias.
+    /// One that was removed meanwhile takes the link with it.
+    fn linked(&self, record: &Record) -> Vec<(Arc<Slot>, String)> {
+        if matches!(record.host.network_mode, NetworkMode::Named(_)) {
+            return Vec::new();
+        }
+        let linked = |link: &String| {
+            let (name, alias) = split_link(link);
+            self.slot(name).ok().map(|slot| (slot, alias.to_owned()))
+        };
+        record.host.links.iter().filter_map(linked).collect()
+    }
+
+    /// Whether all that a container is linked to run.
+    pub(super) fn check_links(&self, record: &Record) -> Result<()> {
+        for (slot, alias) in self.linked(record) {
+            let Snapshot { record: other, state, .. } = slot.snapshot();
+            if !matches!(state, State::Running { .. }) {
+                return Err(Error::internal(format!(
+                    "Cannot link to a non running container: /{} AS /{}/{alias}",
+                    other.name, record.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts those that others are linked to before these.
+    pub(super) fn linked_first(&self, slots: Vec<Arc<Slot>>) -> Vec<Arc<Slot>> {
+        let mut rest = slots;
+        let mut ordered = Vec::new();
+        while !rest.is_empty() {
+            let waits = |slot: &Arc<Slot>| {
+                let linked = self.linked(&slot.record());
+                linked.iter().any(|(other, _)| rest.iter().any(|slot| Arc::ptr_eq(slot, other)))
+            };
+            let (mut later, mut now): (Vec<_>, Vec<_>) = rest.iter().cloned().partition(waits);
+            if now.is_empty() {
+                // Renamed until they lead round in a ring.
+                now.append(&mut later);
+            }
+            ordered.append(&mut now);
+            rest = later;
+        }
+        ordered
     }
 
     /// Containers that have places on networks.
@@ -114,9 +164,9 @@ fn names(
             }
             let mut words: Vec<String> = links
                 .iter()
-                .map(|link| link.split_once(':').unwrap_or((link.as_str(), link.as_str())))
+                .map(|link| split_link(link))
                 .filter(|(name, _)| means(name, other))
-                .map(|(_, alias)| alias.rsplit('/').next().unwrap_or(alias).to_owned())
+                .map(|(_, alias)| alias.to_owned())
                 .collect();
             if !words.is_empty() || place.network != network::DEFAULT {
                 words.extend(known_as(other, place));
@@ -135,6 +185,12 @@ fn known_as(record: &Record, place: &Attachment) -> Vec<String> {
     }
     names.push(record.id.short().to_owned());
     names
+}
+
+/// The container that a link leads to, and the name that it goes by.
+fn split_link(link: &str) -> (&str, &str) {
+    let (name, alias) = link.split_once(':').unwrap_or((link, link));
+    (name, alias.rsplit('/').next().unwrap_or(alias))
 }
 
 fn means(name: &str, record: &Record) -> bool {

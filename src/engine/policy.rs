@@ -155,7 +155,7 @@ impl Engine {
         }
         let engine = self.me();
         self.spawn_thread("restart", move || {
-            for slot in waiting {
+            for slot in engine.linked_first(waiting) {
                 if !matches!(slot.snapshot().state, State::Restarting { .. }) {
                     engine.start_by_flag(&slot);
                     continue;

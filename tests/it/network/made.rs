@@ -183,6 +183,40 @@ fn links_are_names_on_the_default_network() {
 }
 
 #[test]
+fn a_link_to_a_container_that_does_not_run_is_refused() {
+    let mut d = Daemon::start();
+    // Made in an order in which the names alone would start the wrong one first.
+    idle(&d, "zz", &["--restart", "always"]);
+    idle(&d, "yy", &["--restart", "always", "--link", "zz:deep"]);
+    d.ok(["create", "--name", "aa", "--link", "yy:x/store", "busybox", "true"]);
+    d.ok(["stop", "-t", "0", "yy"]);
+    let out = d.cli(["start", "aa"]).output();
+    assert_eq!(out.code, 1);
+    let text = "Cannot link to a non running container: /yy AS /aa/store";
+    assert!(out.stderr.contains(text), "{}", out.stderr);
+    assert_eq!(d.status("aa"), "created");
+    assert_eq!(d.post("/containers/aa/start", &json!({})).status, 500);
+    d.ok(["start", "yy"]);
+    d.ok(["start", "aa"]);
+    // After a power cut all start, whom others need first.
+    let pids = ["zz", "yy"].map(|name| pid_of(&d, name));
+    d.kill9();
+    for pid in pids {
+        crate::harness::send_signal(pid, libc::SIGKILL);
+    }
+    d.restart();
+    for name in ["zz", "yy"] {
+        d.wait_status(name, "running");
+    }
+    assert!(!d.log().contains("non running container: /zz"), "{}", d.log());
+    assert_eq!(look_up(&d, "yy", "deep"), address_of(&d, "zz"));
+    // What was removed takes the link with it.
+    d.ok(["rm", "-f", "zz"]);
+    d.ok(["restart", "-t", "0", "yy"]);
+    d.assert_nothing_left_behind();
+}
+
+#[test]
 fn what_compose_asks_for() {
     let d = Setup::new().start();
     let made = json!({"Name": "proj_default", "Driver": null, "Options": null, "IPAM": null,
