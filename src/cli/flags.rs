@@ -161,6 +161,7 @@ pub(crate) const DAEMON: &[Flag] = &[
     text("pidfile", 'p', "Pid file"),
     text("group", 'G', "Group of the unix socket"),
     text("bridge", 'b', "Bridge for containers; none is loopback only"),
+    text("firewall", NO, "Who keeps packet rules: auto, nftables, iptables or none"),
     switch("restart", 'r', "Restart containers that ran, where no policy says (default true)"),
     list("dns", NO, "DNS server for containers").old(&["dns"]),
     switch("api-enable-cors", NO, "Answer requests of browsers").old(&["api-enable-cors"]),

@@ -14,13 +14,13 @@ use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::base::guard::guard;
 use crate::base::{Context, Digest, Result};
 use crate::engine::{self, Engine};
 use crate::http::{self, Handler, Limits, Listener};
-use crate::model::LogConfig;
+use crate::model::{FirewallChoice, LogConfig};
 use crate::sys::signal::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 use crate::{api, sys};
 
@@ -61,6 +61,8 @@ pub struct Options {
     pub dns: Vec<String>,
     /// `-b`: bridge, or `none`.
     pub bridge: String,
+    /// Who is to keep the packet rules.
+    pub firewall: FirewallChoice,
     /// Answer requests of browsers from other origins.
     pub cors: bool,
     /// Group of the unix socket.
@@ -98,22 +100,27 @@ fn run(options: Options) -> Result<Never> {
     let listeners = guard(address::listen(&addresses, &options.group)?, |_| {
         address::unlink(&addresses);
     });
+    let opened = Arc::new(OnceLock::new());
     spawn("signals", {
         let (addresses, pid_file) = (addresses.clone(), pid_file.clone());
-        move || end_by_signal(&signals, &addresses, &pid_file)
+        let opened = Arc::clone(&opened);
+        move || serve_signals(&signals, &addresses, &pid_file, &opened)
     })?;
 
     let (root, run_root) = directories(&options)?;
-    let Options { restart, dns, bridge, log, labels, cors, .. } = options;
+    let Options { restart, dns, bridge, firewall, log, labels, cors, .. } = options;
     let engine = Engine::open(engine::Options {
         root: root.clone(),
         run_root: run_root.clone(),
         restart,
         dns,
         bridge,
+        firewall,
         log,
         labels,
     })?;
+    // Nobody has set it before.
+    opened.get_or_init(|| Arc::clone(&engine));
     let hosts = address::names(&addresses);
     let handler = api::Api::new(engine, api::Options { cors, hosts, root, run_root });
     sys::memory::trim();
@@ -125,7 +132,7 @@ fn run(options: Options) -> Result<Never> {
 
     let limits =
         Limits { connections: connections(open_files, listeners.len()), ..Limits::default() };
-    // From here on only a signal ends the daemon, and `end_by_signal` tidies up.
+    // From here on only a signal ends the daemon, and `serve_signals` tidies up.
     pid_file.keep();
     serve(listeners.keep(), &limits, Arc::new(handler))
 }
@@ -158,15 +165,19 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
 }
 
 /// Waits for the signal that ends the daemon. Containers run on.
-fn end_by_signal(
+fn serve_signals(
     signals: &sys::signal::Blocked,
     addresses: &[Address],
     pid_file: &pid_file::PidFile,
+    engine: &OnceLock<Arc<Engine>>,
 ) {
     loop {
         match signals.wait() {
-            // What changes at run time will be read again then; nothing does yet.
-            Ok(SIGHUP) => {}
+            Ok(SIGHUP) => {
+                if let Some(engine) = engine.get() {
+                    engine.check_rules();
+                }
+            }
             Ok(signal) => {
                 let name = if signal == SIGINT { "interrupt" } else { "terminated" };
                 crate::info!("Received signal '{name}', exiting");

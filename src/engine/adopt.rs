@@ -78,7 +78,7 @@ impl Engine {
             warn!("container {} is unknown: what is left of its run is removed", id.short());
             self.release(&id);
         }
-        self.networks.settle();
+        self.networks.settle()?;
         self.refresh_names();
         self.sweep(rubbish);
         for id in dead {

@@ -28,10 +28,15 @@ impl Engine {
         if !ipv4_forwarding {
             warnings.push("WARNING: IPv4 forwarding is disabled".into());
         }
-        let driver_status = match driver {
+        let (rules, about_rules) = self.networks.describe_rules();
+        warnings.extend(about_rules);
+        let mut driver_status = match driver {
             Driver::Overlay => vec![("Supports d_type".to_owned(), "true".to_owned())],
             Driver::Copy => why.into_iter().map(|why| ("Reason".to_owned(), why)).collect(),
         };
+        if let Some(rules) = rules {
+            driver_status.push(("Firewall".to_owned(), rules.to_owned()));
+        }
         Info {
             id: self.id.clone(),
             running,

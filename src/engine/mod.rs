@@ -118,6 +118,8 @@ impl Engine {
             table: &table_name(&options.run_root, &id),
             installation: &id,
             file: options.root.join("networks.json"),
+            firewall: options.firewall,
+            marker: options.run_root.join("firewall"),
         })?;
         let engine = Arc::new_cyclic(|me| Engine {
             me: Weak::clone(me),

@@ -305,6 +305,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Makes packet rules anew that somebody has taken away, where nobody tells when they do.
+    pub fn check_rules(&self) {
+        self.networks.check_rules();
+    }
+
     fn leave(&self, slot: &Slot, attachment: &Attachment) {
         if let Err(error) = self.networks.leave(&slot.id, attachment) {
             crate::warn!("container {}: {error}", slot.id.short());

@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use crate::base::{Id, Timestamp};
 use crate::container::{Record, State};
-use crate::model::{Attachment, Endpoint, Health, HostConfig, LogConfig, RunConfig, Signal};
+use crate::model::{
+    Attachment, Endpoint, FirewallChoice, Health, HostConfig, LogConfig, RunConfig, Signal,
+};
 
 /// What the engine is opened with.
 #[derive(Debug, Clone)]
@@ -23,6 +25,8 @@ pub struct Options {
     pub dns: Vec<String>,
     /// `-b`.
     pub bridge: String,
+    /// Who is to keep the packet rules.
+    pub firewall: FirewallChoice,
     /// Default logging of containers.
     pub log: LogConfig,
     /// Labels of this daemon.

@@ -15,7 +15,7 @@ pub use config::{
     NetworkMode, RestartPolicy, RunConfig, Ulimit,
 };
 pub use health::{Health, HealthResult, HealthStatus};
-pub use network::{Attachment, Published};
+pub use network::{Attachment, FirewallChoice, Published};
 pub use ports::{PortBinding, PortProto, PortRange, Protocol};
 pub use reference::Reference;
 pub use signal::Signal;

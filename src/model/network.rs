@@ -51,6 +51,45 @@ pub fn mac_of(address: Ipv4Addr) -> [u8; 6] {
     [0x02, 0x42, a, b, c, d]
 }
 
+/// Who is to keep the packet rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FirewallChoice {
+    /// The first of the others that can.
+    #[default]
+    Auto,
+    /// nf_tables.
+    Nftables,
+    /// iptables(8).
+    Iptables,
+    /// Nobody: there are none, and published ports are served by proxies.
+    None,
+}
+
+impl FirewallChoice {
+    /// All of them.
+    const ALL: [FirewallChoice; 4] = [
+        FirewallChoice::Auto,
+        FirewallChoice::Nftables,
+        FirewallChoice::Iptables,
+        FirewallChoice::None,
+    ];
+
+    /// As it is called by users.
+    pub fn name(self) -> &'static str {
+        match self {
+            FirewallChoice::Auto => "auto",
+            FirewallChoice::Nftables => "nftables",
+            FirewallChoice::Iptables => "iptables",
+            FirewallChoice::None => "none",
+        }
+    }
+
+    /// The one that is called so.
+    pub fn parse(text: &str) -> Option<FirewallChoice> {
+        FirewallChoice::ALL.into_iter().find(|choice| choice.name() == text)
+    }
+}
+
 /// Ports that are published together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {

@@ -73,10 +73,18 @@ pub(super) fn set_up(rtnl: &mut Rtnl, subnet: &Subnet) -> Result<Link> {
     if !link.up {
         rtnl.set_up(name).context(what)?;
     }
-    // Ports published on the host's loopback are reached by way of the bridge.
-    write_setting(&format!("ipv4/conf/{name}/route_localnet"), "1");
-    forward();
     Ok(link)
+}
+
+/// Lets packets take the ways that rules guard. Without rules nothing keeps containers from what
+/// listens on the host's loopback, and networks apart: then the host passes on no more than it did.
+pub(super) fn set_ways(subnet: &Subnet, guarded: bool) {
+    // Ports published on the host's loopback are reached by way of the bridge.
+    let setting = format!("ipv4/conf/{}/route_localnet", subnet.bridge);
+    write_setting(&setting, if guarded { "1" } else { "0" });
+    if guarded {
+        forward();
+    }
 }
 
 /// Lets the host pass packets on.

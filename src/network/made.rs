@@ -203,7 +203,7 @@ impl Networks {
     /// Brings the packet rules up to date with the networks.
     fn set_rules(&self) {
         let subnets = self.subnets();
-        if let Err(error) = self.firewall().and_then(|firewall| firewall.make(subnets)) {
+        if let Err(error) = self.firewall.make(subnets) {
             warn!("containers are not reached and reach nobody from outside: {error}");
         }
     }

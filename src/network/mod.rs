@@ -20,10 +20,10 @@ mod store;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::base::{Context, Digest, Error, Id, Kind, Lock, Result, guard};
-use crate::model::{Attachment, PortBinding, PortProto, PortRange};
+use crate::model::{Attachment, FirewallChoice, PortBinding, PortProto, PortRange};
 use crate::sys::rtnl::{Link, Rtnl};
 use crate::warn;
 
@@ -42,6 +42,11 @@ const DEFAULT_BRIDGE: &str = "docker0";
 /// `-b none`: no bridge.
 const NO_BRIDGE: &str = "none";
 
+/// What it means that there are none.
+const NO_RULES: &str = "published ports are served by proxies, containers reach beyond this host \
+                        only where the routers know the way back, and networks are kept apart only \
+                        while IP forwarding is off";
+
 /// What the networks are opened with.
 pub struct Options<'a> {
     /// Name of the default bridge; empty is `docker0`, `none` is none.
@@ -52,6 +57,10 @@ pub struct Options<'a> {
     pub installation: &'a str,
     /// File of the networks that users have made.
     pub file: PathBuf,
+    /// Who is to keep the packet rules.
+    pub firewall: FirewallChoice,
+    /// File that tells the next daemon of rules by iptables.
+    pub marker: PathBuf,
 }
 
 /// All networks.
@@ -63,8 +72,7 @@ pub struct Networks {
     /// Orders changes of `made`, and is held while they are written.
     save: Lock<()>,
     file: PathBuf,
-    table: String,
-    firewall: OnceLock<Result<Arc<Firewall>, String>>,
+    firewall: Arc<Firewall>,
     held: Lock<HashMap<Id, Vec<Held>>>,
     ports: Lock<Ports>,
     /// What the names of our interfaces begin with.
@@ -102,7 +110,7 @@ impl Networks {
     /// When a bridge that was asked for by name cannot be had. Without the default one
     /// containers run without network, and it is said why.
     pub fn open(options: &Options<'_>) -> Result<Networks> {
-        let Options { bridge: name, table, installation, file } = options;
+        let Options { bridge: name, table, installation, file, firewall, marker } = options;
         let (default, missing) = match *name {
             NO_BRIDGE => (None, Some("the daemon runs with -b none".to_owned())),
             name => {
@@ -123,8 +131,7 @@ impl Networks {
             made: Lock::new(made::open(file)),
             save: Lock::default(),
             file: file.clone(),
-            table: (*table).to_owned(),
-            firewall: OnceLock::new(),
+            firewall: Firewall::new(*firewall, table, marker.clone()),
             held: Lock::default(),
             ports: Lock::default(),
             links: link_prefix(installation),
@@ -166,14 +173,6 @@ impl Networks {
         })
     }
 
-    fn firewall(&self) -> Result<&Arc<Firewall>> {
-        let opened = self.firewall.get_or_init(|| {
-            Firewall::open(&self.table)
-                .map_err(|error| format!("nf_tables cannot be used: {error}"))
-        });
-        opened.as_ref().map_err(|why| Error::new(Kind::Unavailable, why.clone()))
-    }
-
     /// Gives container `id` an address on each of these networks, and its ports, for run `run`,
     /// and begins to make its network namespace.
     ///
@@ -199,12 +198,11 @@ impl Networks {
             first.ports = self.ports.lock().reserve(id, wanted.bindings, exposed)?;
         }
         let pending = Pending::begin(attachments)?;
-        if let Some(first) = pending.attachments.first().filter(|first| !first.ports.is_empty()) {
-            self.firewall()
-                .and_then(|firewall| firewall.publish(id, first.address, &first.ports))
-                .map_err(|error| {
-                    Error::new(error.kind(), format!("ports cannot be published: {error}"))
-                })?;
+        self.firewall.check();
+        if let Some(first) = pending.attachments.first() {
+            self.firewall.publish(id, first.address, &first.ports).map_err(|error| {
+                Error::new(error.kind(), format!("ports cannot be published: {error}"))
+            })?;
         }
         undo.keep();
         Ok(pending)
@@ -242,9 +240,7 @@ impl Networks {
     /// Those of the kernel.
     pub fn leave(&self, id: &Id, attachment: &Attachment) -> Result<()> {
         if !attachment.ports.is_empty() {
-            if let Ok(firewall) = self.firewall() {
-                firewall.withdraw(id);
-            }
+            self.firewall.withdraw(id);
             self.ports.lock().release(id);
         }
         let link = &attachment.link;
@@ -279,9 +275,7 @@ impl Networks {
             let (net, address, link) = (Arc::clone(net), *address, link.clone());
             self.held.lock().entry(id.clone()).or_default().push(Held { net, address, link });
             self.ports.lock().adopt(id, ports);
-            let published =
-                self.firewall().and_then(|firewall| firewall.publish(id, address, ports));
-            if let Err(error) = published {
+            if let Err(error) = self.firewall.publish(id, address, ports) {
                 warn!("container {}: {error}", id.short());
             }
         }
@@ -289,17 +283,41 @@ impl Networks {
 
     /// To be called when all running containers are adopted: sets the packet rules in force, and
     /// removes what the dead have left.
-    pub fn settle(&self) {
+    ///
+    /// # Errors
+    /// When who was asked for by name cannot keep rules.
+    pub fn settle(&self) -> Result<()> {
         let subnets = self.subnets();
         if subnets.is_empty() {
-            return;
+            return Ok(());
         }
-        if let Err(error) = self.firewall().and_then(|firewall| firewall.make(subnets)) {
-            warn!("containers are not reached and reach nobody from outside: {error}");
+        self.firewall.make(subnets)?;
+        if let Some(missing) = self.missing_rules() {
+            warn!("{missing}");
         }
         if let Err(error) = self.sweep() {
             warn!("{error}");
         }
+        Ok(())
+    }
+
+    /// Makes packet rules anew that somebody has taken away, where nobody tells when they do.
+    pub fn check_rules(&self) {
+        self.firewall.check();
+    }
+
+    /// Who keeps the packet rules, once there are networks, and sentences about what is missing.
+    pub fn describe_rules(&self) -> (Option<&'static str>, Vec<String>) {
+        let name = self.firewall.describe().map(|(name, _)| name);
+        let missing = self.missing_rules().map(|missing| format!("WARNING: {missing}"));
+        (name, missing.into_iter().collect())
+    }
+
+    /// What it means that there are no packet rules, where there are none.
+    fn missing_rules(&self) -> Option<String> {
+        let (_, why) = self.firewall.describe()?;
+        let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+        self.firewall.needs_proxies().then(|| format!("No packet rules{why}: {NO_RULES}"))
     }
 
     /// Deletes our interfaces that belong to no running container. There are some only where
@@ -322,9 +340,7 @@ impl Networks {
     pub fn release(&self, id: &Id) {
         let Some(own) = self.held.lock().remove(id) else { return };
         // First: nothing may lead to an address that somebody else gets.
-        if let Some(Ok(firewall)) = self.firewall.get() {
-            firewall.withdraw(id);
-        }
+        self.firewall.withdraw(id);
         self.ports.lock().release(id);
         for Held { net, address, link } in own {
             net.give_back(address, link);

@@ -8,7 +8,7 @@ use crate::cli::args::Args;
 use crate::cli::fail::{Failure, Outcome};
 use crate::cli::session::Session;
 use crate::daemon::{self, Options};
-use crate::model::{LogConfig, LogDriver};
+use crate::model::{FirewallChoice, LogConfig, LogDriver};
 
 /// `daemon`
 pub(crate) fn daemon(session: &Session, args: &Args) -> Outcome {
@@ -42,11 +42,22 @@ pub(crate) fn options(args: &Args, globals: Option<&Args>) -> Result<Options, Fa
         restart: one("restart").is_none() || on("restart"),
         dns: all("dns"),
         bridge: one("bridge").unwrap_or_default(),
+        firewall: firewall(one("firewall"))?,
         cors: on("api-enable-cors"),
         group: one("group").unwrap_or_else(|| "docker".to_owned()),
         log: log(one("log-driver"), &all("log-opt"))?,
         labels: all("label"),
     })
+}
+
+fn firewall(name: Option<String>) -> Result<FirewallChoice, Failure> {
+    let name = name.unwrap_or_default();
+    match name.as_str() {
+        "" => Ok(FirewallChoice::Auto),
+        text => FirewallChoice::parse(text).ok_or_else(|| {
+            Failure::new(format!("invalid firewall '{text}': auto, nftables, iptables or none"))
+        }),
+    }
 }
 
 fn log(driver: Option<String>, options: &[String]) -> Result<LogConfig, Failure> {
@@ -109,6 +120,14 @@ mod tests {
         let default = read("-d");
         assert!(default.restart && !default.debug && default.hosts.is_empty());
         assert_eq!(default.root, PathBuf::from("/var/lib/skiff"));
+    }
+
+    #[test]
+    fn firewalls_are_known_by_name() {
+        assert_eq!(read("-d").firewall, FirewallChoice::Auto);
+        assert_eq!(read("daemon --firewall iptables").firewall, FirewallChoice::Iptables);
+        assert_eq!(read("-d --firewall=none").firewall, FirewallChoice::None);
+        assert!(firewall(Some("ufw".into())).is_err());
     }
 
     #[test]

@@ -129,6 +129,15 @@ impl Table {
         self.fill(plain, chains, rules)
     }
 
+    /// Deletes the table with all that is in it.
+    ///
+    /// # Errors
+    /// ENOENT when there is none; EPERM when it belongs to a socket that is open.
+    pub fn delete(&mut self) -> io::Result<()> {
+        let what = format!("delete table {}", self.name);
+        self.commit(vec![message(DELETE_TABLE, 0, what).text(1, &self.name)]).map(drop)
+    }
+
     fn fill(
         &mut self,
         mut messages: Vec<Message>,
