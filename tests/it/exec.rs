@@ -468,6 +468,9 @@ fn monitor_of(d: &Daemon, name: &str) -> i32 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// Execs at once, for warming up.
+const AT_ONCE: usize = 8;
+
 #[test]
 fn ten_thousand_leave_memory_and_descriptors_flat() {
     let d = with_container(&[]);
@@ -486,7 +489,13 @@ fn ten_thousand_leave_memory_and_descriptors_flat() {
         let code = state(&d, &id)["ExitCode"].as_i64();
         assert_eq!(code, Some(if n % 10 == 9 { 127 } else { 0 }));
     };
-    (0..300).for_each(round);
+    // What grows up to a bound is at its bound first: the events and execs that are remembered, and
+    // the stacks that the C library keeps, 16 KB of each, for as many threads as once ran together.
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| (0..1000 / AT_ONCE).for_each(round));
+        }
+    });
     let settled = || {
         let mut before = (cost(d.pid()), cost(monitor));
         wait_until("it settles", || {
@@ -506,8 +515,7 @@ fn ten_thousand_leave_memory_and_descriptors_flat() {
     let after = settled();
     println!("daemon, monitor (KB, descriptors): {before:?}, then {after:?}");
     for ((memory, fds), (later, later_fds)) in [(before.0, after.0), (before.1, after.1)] {
-        // Half a page of doubt for each of the allocator's arenas.
-        assert!(later <= memory + memory / 20 + 64, "{memory} KB became {later} KB");
+        assert!(later <= memory + memory / 20, "{memory} KB became {later} KB");
         assert!(later_fds <= fds, "{fds} descriptors became {later_fds}");
     }
     d.assert_nothing_left_behind();
