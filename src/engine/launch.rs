@@ -110,6 +110,7 @@ impl Engine {
             shm_size: if host.shm_size == 0 { DEFAULT_SHM } else { host.shm_size },
             cgroup_dirs: dirs,
             cgroup_v2: v2,
+            monitor_dirs: self.cgroups.outside().to_vec(),
             init: host.init,
             log: host.log.clone(),
             networks: network.map(|network| network.attachments.clone()).unwrap_or_default(),

@@ -349,6 +349,11 @@ fn connect(socket: &Path) -> Result<Option<OwnedFd>> {
     }
 }
 
+/// Whether a monitor has ended, perhaps without having read what it was sent.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 /// Sends a request and waits for its answer; `None` when the monitor ended instead.
 fn ask(
     connection: BorrowedFd<'_>,
@@ -357,11 +362,8 @@ fn ask(
     fds: &[BorrowedFd<'_>],
     deadline: Instant,
 ) -> Result<Option<Reply>> {
-    let gone = |error: &io::Error| {
-        matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
-    };
     match proto::send(connection, request, extra, fds, false) {
-        Err(error) if gone(&error) => return Ok(None),
+        Err(error) if is_gone(&error) => return Ok(None),
         result => result.context(|| "ask a monitor".into())?,
     }
     let ready = poll::wait(&[(connection, poll::Interest::READ)], Some(deadline))?;
@@ -369,7 +371,7 @@ fn ask(
         return Err(Error::new(Kind::TimedOut, "the monitor does not answer"));
     }
     match proto::receive::<Reply>(connection, true) {
-        Err(error) if gone(&error) => Ok(None),
+        Err(error) if is_gone(&error) => Ok(None),
         Err(error) => Err(error).context(|| "ask a monitor".into()),
         Ok(None) => Ok(None),
         Ok(Some(received)) => Ok(Some(received.message.unwrap_or(Reply::Unknown))),

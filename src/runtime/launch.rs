@@ -71,6 +71,9 @@ pub struct Launch {
     pub cgroup_dirs: Vec<PathBuf>,
     /// Whether `cgroup_dirs` is a single v2 directory (CLONE_INTO_CGROUP works).
     pub cgroup_v2: bool,
+    /// Groups that the monitor goes to, out of those of the daemon's service.
+    #[serde(default)]
+    pub monitor_dirs: Vec<PathBuf>,
     /// Process 1 is a reaper, and the program its child.
     #[serde(default)]
     pub init: bool,

@@ -349,31 +349,32 @@ fn send(
 /// descriptors; `None` at the end. Waits as the socket's flags and timeouts say; `now` never
 /// waits. Allocates just what the packet needs.
 ///
+/// A peer that has closed its end without having read all that we sent is told of once, by
+/// ECONNRESET, and before what it had said itself: that is passed over, for the end tells as much.
+///
 /// # Errors
-/// EAGAIN when nothing is there; ECONNRESET.
+/// EAGAIN when nothing is there.
 pub fn receive_packet(
     socket: BorrowedFd<'_>,
     limit: usize,
     now: bool,
 ) -> io::Result<Option<Packet>> {
     let flags = if now { libc::MSG_DONTWAIT } else { 0 };
-    let length = loop {
+    let length = again(|| {
         // SAFETY: no byte is asked for: with MSG_PEEK and MSG_TRUNC the length is told.
-        let length = unsafe {
+        check(unsafe {
             libc::recv(
                 socket.as_raw_fd(),
                 std::ptr::null_mut(),
                 0,
                 flags | libc::MSG_PEEK | libc::MSG_TRUNC,
             )
-        };
-        match check(length) {
-            Ok(0) => return Ok(None),
-            Ok(length) => break length.unsigned_abs(),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    };
+        })
+    })?;
+    let length = length.unsigned_abs();
+    if length == 0 {
+        return Ok(None);
+    }
     let mut bytes = vec![0; length.min(limit)];
     let mut control = Control([0; 64]);
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
@@ -383,14 +384,27 @@ pub fn receive_packet(
     message.msg_iovlen = 1;
     message.msg_control = (&raw mut control).cast();
     message.msg_controllen = size_of::<Control>() as _;
-    // SAFETY: `message` points at `part`, whose room is `bytes`, and at `control`; all of them
-    // outlive the call.
-    let read = check(unsafe {
-        libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags | libc::MSG_CMSG_CLOEXEC)
+    let read = again(|| {
+        // SAFETY: `message` points at `part`, whose room is `bytes`, and at `control`; all of
+        // them outlive the call.
+        check(unsafe {
+            libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags | libc::MSG_CMSG_CLOEXEC)
+        })
     })?;
     bytes.truncate(read.unsigned_abs());
     let fds = take_fds(&message);
     Ok((!bytes.is_empty()).then_some(Packet { bytes, fds }))
+}
+
+/// Repeats a receive that was interrupted, or that told of a peer which had not read all.
+fn again(mut receive: impl FnMut() -> io::Result<isize>) -> io::Result<isize> {
+    loop {
+        match receive() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+            done => return done,
+        }
+    }
 }
 
 fn take_fds(message: &libc::msghdr) -> Vec<OwnedFd> {
@@ -420,6 +434,20 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
+
+    #[test]
+    fn what_was_said_by_a_peer_that_has_not_read_all_is_received() {
+        let (a, b) = packet_pair().unwrap();
+        send_packet(a.as_fd(), &[IoSlice::new(b"never read")], &[], false).unwrap();
+        for text in [b"one", b"two"] {
+            send_packet(b.as_fd(), &[IoSlice::new(text)], &[], false).unwrap();
+        }
+        drop(b);
+        for text in [b"one", b"two"] {
+            assert_eq!(receive_packet(a.as_fd(), 100, true).unwrap().unwrap().bytes, text);
+        }
+        assert!(receive_packet(a.as_fd(), 100, true).unwrap().is_none());
+    }
 
     #[test]
     fn a_packet_carries_descriptors() {

@@ -452,6 +452,48 @@ fn many_at_once() {
     d.assert_nothing_left_behind();
 }
 
+/// What a kill may meet: execs that fail, that run, that are on their way in; a container that is
+/// being frozen or thawed. It ends whatever it meets, at once, and the execs with it.
+#[test]
+fn a_kill_ends_the_container_whatever_it_meets() {
+    let d = Daemon::start();
+    let commands: [&[&str]; 5] = [
+        &["cx", "nothing"],
+        &["-w", "/bin/nowhere", "cx", "true"],
+        &["-t", "cx", "nothing"],
+        &["cx", "sleep", "1000"],
+        &["cx", "true"],
+    ];
+    for round in 0..count(12, 600) {
+        d.ok(["run", "-d", "--name", "cx", "busybox", "sleep", "100000"]);
+        let mut execs: Vec<_> = (0..round % 4)
+            .map(|n| d.cli(["exec"]).args(commands[(round + n) % 5].iter().copied()).spawn())
+            .collect();
+        // Some have begun, some are on their way in.
+        std::thread::sleep(Duration::from_millis((round % 5) as u64 * 3));
+        std::thread::scope(|scope| {
+            match round % 6 {
+                0 => drop((d.ok(["pause", "cx"]), d.ok(["unpause", "cx"]))),
+                1 => drop(d.ok(["pause", "cx"])),
+                2 => drop(scope.spawn(|| d.api("POST", "/containers/cx/pause"))),
+                3 => {
+                    d.ok(["pause", "cx"]);
+                    scope.spawn(|| d.api("POST", "/containers/cx/unpause"));
+                }
+                _ => {}
+            }
+            let began = Instant::now();
+            d.ok(["kill", "cx"]);
+            assert_eq!(d.status("cx"), "exited", "round {round}, {:?}", began.elapsed());
+        });
+        for exec in &mut execs {
+            exec.wait(SOON);
+        }
+        d.ok(["rm", "cx"]);
+    }
+    d.assert_nothing_left_behind();
+}
+
 /// Anonymous memory in KB, and descriptors, of a process.
 fn cost(pid: i32) -> (u64, usize) {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();

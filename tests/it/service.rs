@@ -17,6 +17,8 @@ struct Manager {
     api: UnixListener,
     notify: UnixDatagram,
     service: Option<Child>,
+    /// Puts itself into the service's groups, then becomes the service.
+    script: String,
 }
 
 impl Manager {
@@ -26,14 +28,15 @@ impl Manager {
         let api = UnixListener::bind(dir.join("sock")).unwrap();
         let notify = UnixDatagram::bind(dir.join("notify")).unwrap();
         notify.set_read_timeout(Some(SOON)).unwrap();
-        Manager { dir, api, notify, service: None }
+        let script = "export LISTEN_PID=$$; exec \"$@\"".to_owned();
+        Manager { dir, api, notify, service: None, script }
     }
 
     fn start(&mut self, watchdog: Option<u64>) {
         let log = fs::File::options().create(true).append(true).open(self.dir.join("log")).unwrap();
         let mut command = Command::new("unshare");
-        let script = "export LISTEN_PID=$$; exec \"$@\"";
-        command.args(["--net", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]);
+        command.args(["--net", "--mount", "--propagation", "private", "sh", "-c"]);
+        command.args([&self.script, "sh"]);
         command.args([skiff(), "daemon", "-H", "fd://", "-b", "none", "-g"]);
         command.arg(self.dir.join("root")).arg("--exec-root").arg(self.dir.join("run"));
         command.arg("-p").arg(self.dir.join("pid"));
@@ -108,6 +111,61 @@ fn a_service_takes_its_socket_over_and_restarts_below_its_containers() {
     assert!(lines.lines().enumerate().all(|(at, line)| line == (at + 1).to_string()), "{lines}");
     m.ok(&["rm", "-f", "cx"]);
     m.stop();
+}
+
+/// Where the trees of cgroups are mounted; not cpuset of v1, where nobody puts services.
+fn cgroup_trees() -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let tree = |line: &str| {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let wanted = fields[2] == "cgroup2" || fields[2] == "cgroup";
+        (wanted && !fields[3].contains("cpuset")).then(|| PathBuf::from(fields[1]))
+    };
+    mounts.lines().filter_map(tree).collect()
+}
+
+#[test]
+fn monitors_and_containers_are_outside_of_the_services_cgroups() {
+    let trees = cgroup_trees();
+    if trees.is_empty() {
+        return eprintln!("skipped: no cgroups are mounted");
+    }
+    let mut m = Manager::new("cgroups");
+    let name = format!("skiff-it-{}.service", std::process::id());
+    let groups: Vec<PathBuf> = trees.iter().map(|tree| tree.join(&name)).collect();
+    for group in &groups {
+        fs::create_dir(group).unwrap();
+        m.script.insert_str(0, &format!("echo $$ >{}/cgroup.procs; ", group.display()));
+    }
+    let cgroups = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    m.start(None);
+    assert_eq!(m.told(), "READY=1");
+    let service = m.service.as_ref().unwrap().id().to_string();
+    let all = cgroups(&service).lines().filter(|line| line.contains(&name)).count();
+    assert_eq!(all, groups.len(), "{}", cgroups(&service));
+    fs::write(m.dir.join("image.tar"), busybox_tar()).unwrap();
+    m.ok(&["import", m.dir.join("image.tar").to_str().unwrap(), "busybox"]);
+    m.ok(&["run", "-d", "--name", "cx", "busybox", "sleep", "1000"]);
+    m.ok(&["exec", "-d", "cx", "sleep", "1001"]);
+    let pid = m.ok(&["inspect", "-f", "{{.State.Pid}}", "cx"]);
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("PPid:")).unwrap();
+    let monitor = line.split_whitespace().nth(1).unwrap();
+    for pid in [&pid, monitor] {
+        assert!(!cgroups(pid).contains(&name), "{}", cgroups(pid));
+    }
+    m.stop();
+    // Whatever the manager does to what is left of the service, there is nothing.
+    for group in &groups {
+        assert_eq!(fs::read_to_string(group.join("cgroup.procs")).unwrap(), "");
+    }
+    m.start(None);
+    assert_eq!(m.told(), "READY=1");
+    assert_eq!(m.ok(&["inspect", "-f", "{{.State.Pid}}", "cx"]), pid);
+    assert_eq!(m.ok(&["exec", "cx", "echo", "there"]), "there");
+    m.ok(&["rm", "-f", "cx"]);
+    m.stop();
+    groups.iter().for_each(|group| fs::remove_dir(group).unwrap());
 }
 
 #[test]

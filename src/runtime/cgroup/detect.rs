@@ -26,27 +26,19 @@ pub(super) fn detect() -> (Layout, Support) {
 fn layout(mountinfo: &str) -> Layout {
     let mut unified = None;
     let mut hierarchies: Vec<v1::Hierarchy> = Vec::new();
-    for line in mountinfo.lines() {
-        let Some((mount, fs)) = line.split_once(" - ") else { continue };
-        let mut of_fs = fs.split(' ');
-        let (Some(kind), _, options) = (of_fs.next(), of_fs.next(), of_fs.next()) else { continue };
-        let Some(at) = mount.split(' ').nth(4) else { continue };
-        let root = PathBuf::from(unescaped(at));
-        let readonly = mount.split(' ').nth(5).is_some_and(|o| o.split(',').any(|o| o == "ro"));
-        match kind {
-            "cgroup2" if unified.is_none() && !readonly => unified = Some(root),
-            "cgroup" if !readonly => {
-                let named = options.unwrap_or_default().split(',').into_set();
-                let controllers: Vec<&'static str> =
-                    CONTROLLERS.into_iter().filter(|name| named.contains(name)).collect();
-                let known = |name| hierarchies.iter().any(|h| h.controllers.contains(name));
-                if let Some(first) = controllers.first() {
-                    if !known(first) {
-                        hierarchies.push(v1::Hierarchy { controllers, root });
-                    }
-                }
+    for Mounted { v2, at: root, options, .. } in mounted(mountinfo).filter(|m| !m.readonly) {
+        if v2 {
+            unified.get_or_insert(root);
+            continue;
+        }
+        let named = options.split(',').into_set();
+        let controllers: Vec<&'static str> =
+            CONTROLLERS.into_iter().filter(|name| named.contains(name)).collect();
+        let known = |name| hierarchies.iter().any(|h| h.controllers.contains(name));
+        if let Some(first) = controllers.first() {
+            if !known(first) {
+                hierarchies.push(v1::Hierarchy { controllers, root });
             }
-            _ => {}
         }
     }
     match (hierarchies.is_empty(), unified) {
@@ -54,6 +46,36 @@ fn layout(mountinfo: &str) -> Layout {
         (true, Some(root)) => Layout::V2(root),
         (true, None) => Layout::None,
     }
+}
+
+/// A tree of cgroups that is mounted somewhere.
+pub(super) struct Mounted<'a> {
+    pub(super) v2: bool,
+    /// Which group of the tree.
+    pub(super) root: &'a str,
+    /// Where.
+    pub(super) at: PathBuf,
+    /// Those of the file system: the controllers of a v1 hierarchy, or its name, are among them.
+    pub(super) options: &'a str,
+    pub(super) readonly: bool,
+}
+
+/// The trees in /proc/self/mountinfo.
+pub(super) fn mounted(mountinfo: &str) -> impl Iterator<Item = Mounted<'_>> {
+    mountinfo.lines().filter_map(|line| {
+        let (mount, fs) = line.split_once(" - ")?;
+        let mut of_fs = fs.split(' ');
+        let v2 = match of_fs.next()? {
+            "cgroup2" => true,
+            "cgroup" => false,
+            _ => return None,
+        };
+        let options = of_fs.nth(1).unwrap_or_default();
+        let mut of_mount = mount.split(' ').skip(3);
+        let (root, at) = (of_mount.next()?, PathBuf::from(unescaped(of_mount.next()?)));
+        let readonly = of_mount.next()?.split(',').any(|option| option == "ro");
+        Some(Mounted { v2, root, at, options, readonly })
+    })
 }
 
 /// A path of mountinfo: blanks and backslashes are octal there.

@@ -2,7 +2,7 @@
 //!
 //! - Kernel objects are named after the container: `<parent>/skiff/<id>` in every hierarchy; the
 //!   parent is the root of the tree unless the user asked for another. There a restart of the
-//!   daemon's service touches none of them.
+//!   daemon's service touches none of them. Monitors are beside them, see [`outside`].
 //! - On a hybrid host the controllers are in the v1 hierarchies, so these are used and the v2
 //!   tree is left alone.
 //! - A controller that is in neither is a warning, never a failure and never a wait.
@@ -11,6 +11,7 @@ mod detect;
 mod devices;
 mod files;
 mod hurry;
+mod outside;
 pub mod usage;
 mod v1;
 mod v2;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use hurry::Hurry;
+pub use outside::enter as enter_outside;
 
 use crate::base::order::Ordered;
 use crate::base::{Context, Error, Id, Lock, Result};
@@ -41,6 +43,8 @@ pub struct Cgroups {
     support: Support,
     /// Parents other than the root that containers were put below.
     parents: Lock<BTreeSet<PathBuf>>,
+    /// Groups that monitors go to.
+    outside: Vec<PathBuf>,
 }
 
 /// Where the groups are.
@@ -96,7 +100,14 @@ impl Cgroups {
     pub fn detect() -> Cgroups {
         hurry::heal();
         let (layout, support) = detect::detect();
-        Cgroups { layout, support, parents: Lock::new(BTreeSet::new()) }
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let outside = outside::find(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
+        Cgroups { layout, support, parents: Lock::new(BTreeSet::new()), outside }
+    }
+
+    /// The groups that monitors go to, out of those of the daemon's service.
+    pub fn outside(&self) -> &[PathBuf] {
+        &self.outside
     }
 
     /// Which limits work here.

@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-use super::{ANSWER, AttachOptions, Attacher, Handle, START, ask, connect};
+use super::{ANSWER, AttachOptions, Attacher, Handle, START, ask, connect, is_gone};
 use crate::base::{Context, Error, Kind, Result};
 use crate::model::Signal;
 use crate::runtime::init::Exec;
@@ -47,7 +47,7 @@ impl ExecLink {
     /// # Errors
     /// When the monitor ended without telling, or could not serve the request.
     pub fn next(&self, now: bool) -> Result<Option<ExecNews>> {
-        let gone = || Error::internal("the container's monitor has died");
+        let gone = || Error::conflict("the container is not running");
         loop {
             let received = match proto::receive::<Reply>(self.0.as_fd(), now) {
                 Err(error) if now && error.kind() == std::io::ErrorKind::WouldBlock => {
@@ -150,8 +150,10 @@ impl Handle {
         let session = name.to_owned();
         let request = Request::Exec(ExecRequest { session, exec, options, detach_keys, size });
         let fds: Vec<BorrowedFd<'_>> = socket.iter().map(AsFd::as_fd).collect();
-        proto::send(connection.as_fd(), &request, &early, &fds, false)
-            .context(|| "ask a monitor for an exec".into())?;
+        match proto::send(connection.as_fd(), &request, &early, &fds, false) {
+            Err(error) if is_gone(&error) => return Err(gone()),
+            sent => sent.context(|| "ask a monitor for an exec".into())?,
+        }
         Ok(ExecLink(connection))
     }
 

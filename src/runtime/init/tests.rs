@@ -198,6 +198,7 @@ fn launch(dir: &Path) -> Launch {
         shm_size: 1 << 20,
         cgroup_dirs: Vec::new(),
         cgroup_v2: false,
+        monitor_dirs: Vec::new(),
         init: false,
         networks: Vec::new(),
         log: LogConfig::default(),

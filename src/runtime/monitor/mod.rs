@@ -39,6 +39,7 @@ use exec::{Execs, Part};
 use requests::Connection;
 use session::{Event, Session};
 
+use super::cgroup;
 use super::handle::{EXIT_FILE, Exit};
 use super::init::{self, Message, Spawned, Stdio};
 use super::launch::{Launch, Namespace};
@@ -92,6 +93,8 @@ fn run(run_dir: &Path) -> Result<()> {
     }
     std::env::set_current_dir("/")?;
     let launch = Launch::read(run_dir)?;
+    // Before init is cloned: it goes along.
+    cgroup::enter_outside(&launch.monitor_dirs);
     let mut monitor = Monitor::new(launch, control, listener, init::spawn)?;
     monitor.serve()
 }

@@ -57,6 +57,7 @@ fn launch(dir: &Path) -> Launch {
         shm_size: 0,
         cgroup_dirs: Vec::new(),
         cgroup_v2: false,
+        monitor_dirs: Vec::new(),
         init: false,
         networks: Vec::new(),
         log: LogConfig::default(),
