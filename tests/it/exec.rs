@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Daemon, Output, SOON, Tar, count, wait_until};
+use crate::harness::{Cost, Daemon, Output, SOON, Tar, count, monitor_of, wait_until};
 
 /// A daemon with a container `cx` that runs.
 fn with_container(flags: &[&str]) -> Daemon {
@@ -494,22 +494,6 @@ fn a_kill_ends_the_container_whatever_it_meets() {
     d.assert_nothing_left_behind();
 }
 
-/// Anonymous memory in KB, and descriptors, of a process.
-fn cost(pid: i32) -> (u64, usize) {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
-    let line = text.lines().find(|line| line.starts_with("Anonymous")).unwrap();
-    let memory = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    (memory, std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count())
-}
-
-/// The parent of a container's first process.
-fn monitor_of(d: &Daemon, name: &str) -> i32 {
-    let pid = d.inspect(name)["State"]["Pid"].to_string();
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("PPid:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 /// Execs at once, for warming up.
 const AT_ONCE: usize = 8;
 
@@ -538,27 +522,11 @@ fn ten_thousand_leave_memory_and_descriptors_flat() {
             scope.spawn(|| (0..1000 / AT_ONCE).for_each(round));
         }
     });
-    let settled = || {
-        let mut before = (cost(d.pid()), cost(monitor));
-        wait_until("it settles", || {
-            std::thread::sleep(Duration::from_millis(300));
-            let now = (cost(d.pid()), cost(monitor));
-            let still = now == before;
-            before = now;
-            still
-        });
-        before
-    };
-    let before = settled();
+    let before = Cost::of(&d, &[monitor]);
     let began = Instant::now();
     let rounds = count(200, 10_000);
     (0..rounds).for_each(round);
     println!("{rounds} execs in {:?}", began.elapsed());
-    let after = settled();
-    println!("daemon, monitor (KB, descriptors): {before:?}, then {after:?}");
-    for ((memory, fds), (later, later_fds)) in [(before.0, after.0), (before.1, after.1)] {
-        assert!(later <= memory + memory / 20, "{memory} KB became {later} KB");
-        assert!(later_fds <= fds, "{fds} descriptors became {later_fds}");
-    }
+    Cost::of(&d, &[monitor]).assert_flat_since(&before);
     d.assert_nothing_left_behind();
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Daemon, busybox_tar, count, encode, wait_until};
+use crate::harness::{Cost, Daemon, busybox_tar, count, encode, monitor_of, wait_until};
 
 /// Runs `cx`, checked by `command`, with further flags.
 fn run(d: &Daemon, command: &str, flags: &[&str]) {
@@ -207,11 +207,7 @@ fn many_checks_leave_memory_flat() {
         d.ok(all);
     }
     let pid = d.pid();
-    let cost = || {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
-        let line = text.lines().find(|line| line.starts_with("Anonymous")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
-    };
+    let monitors: Vec<i32> = ["c0", "c1", "c2"].map(|name| monitor_of(&d, name)).into();
     let last = || d.inspect("c2")["State"]["Health"]["Log"][4]["End"].clone();
     let see = |checks: usize| {
         for _ in 0..checks {
@@ -219,12 +215,10 @@ fn many_checks_leave_memory_flat() {
             wait_until("the next check", || last() != before);
         }
     };
-    see(30);
-    let before = cost();
+    see(60);
+    let before = Cost::of(&d, &monitors);
     see(count(60, 500));
-    let after = cost();
-    println!("{before} KB, then {after} KB");
-    assert!(after <= before + before / 20 + 64, "{before} KB became {after} KB");
+    Cost::of(&d, &monitors).assert_flat_since(&before);
     // One thread for all of them, which ends with them.
     let threads = || {
         let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();

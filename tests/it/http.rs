@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Daemon, SOON, Setup, Wire, busybox_tar, count, in_netns, wait_until};
+use crate::harness::{
+    Cost, Daemon, SOON, Setup, Wire, busybox_tar, count, in_netns, monitor_of, wait_until,
+};
 
 #[test]
 fn a_connection_serves_one_request_after_another() {
@@ -317,13 +319,21 @@ fn hijack_with_early_bytes_and_half_close() {
 fn dropped_attaches_leak_nothing() {
     let d = Daemon::start();
     d.ok(["run", "-d", "-i", "--name", "cx", "busybox", "cat"]);
-    for i in 0..count(60, 1000) {
-        let mut wire = d.wire();
-        wire.send("POST /containers/cx/attach?stream=1&stdin=1&stdout=1&stderr=1&logs=1 HTTP/1.1\r\nHost: t\r\n\r\n");
-        if i % 3 == 0 {
-            assert_eq!(wire.head().0, 200);
+    let monitor = monitor_of(&d, "cx");
+    let drop_some = |count: usize| {
+        for i in 0..count {
+            let mut wire = d.wire();
+            wire.send("POST /containers/cx/attach?stream=1&stdin=1&stdout=1&stderr=1&logs=1 HTTP/1.1\r\nHost: t\r\n\r\n");
+            if i % 3 == 0 {
+                assert_eq!(wire.head().0, 200);
+            }
         }
-    }
+    };
+    // So many events are remembered.
+    drop_some(300);
+    let before = Cost::of(&d, &[monitor]);
+    drop_some(count(60, 1000));
+    Cost::of(&d, &[monitor]).assert_flat_since(&before);
     let reply = d.api("GET", "/containers/cx/json").expect(200);
     assert_eq!(reply["State"]["Running"], json!(true));
     d.assert_nothing_left_behind();

@@ -3,6 +3,7 @@
 
 mod collect;
 mod command;
+mod cost;
 mod daemon;
 mod http;
 mod image;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 pub use collect::Collector;
 pub use command::{Cli, Output, Process};
+pub use cost::{Cost, monitor_of};
 pub use daemon::{Daemon, Setup, skiff};
 pub use http::{Reply, Wire, encode};
 pub use image::{Tar, busybox_tar};
