@@ -121,15 +121,22 @@ impl<'a, 'e> JsonList<'a, 'e> {
         self.send()
     }
 
+    /// Whether it was a long one.
+    ///
     /// # Errors
     /// Those of the connection.
-    pub(super) fn finish(mut self) -> Result<()> {
+    pub(super) fn finish(mut self) -> Result<bool> {
+        let large = self.exchange.is_none();
         if self.next == b'[' {
             self.text.push(b'[');
         }
         self.text.extend_from_slice(b"]\n");
-        let Some(exchange) = self.exchange.take() else { return self.send() };
-        Ok(exchange.reply(json_reply(200, self.text))?)
+        let Some(exchange) = self.exchange.take() else {
+            self.send()?;
+            return Ok(large);
+        };
+        exchange.reply(json_reply(200, self.text))?;
+        Ok(large)
     }
 
     fn send(&mut self) -> Result<()> {

@@ -34,7 +34,7 @@ pub(super) fn apply(change: &str, config: &mut RunConfig) -> Result<()> {
         "EXPOSE" => {
             for port in rest.split_whitespace() {
                 let port: PortProto = port.parse().map_err(|why: String| wrong(&why))?;
-                config.exposed_ports.insert(port);
+                config.exposed_ports.extend([port.into()]);
             }
         }
         "USER" => config.user = rest.to_owned(),
@@ -180,7 +180,7 @@ mod tests {
         apply("HEALTHCHECK none", &mut config).unwrap();
         assert_eq!(config.healthcheck.as_ref().unwrap().test, ["NONE"]);
         assert_eq!(config.labels["k"], "v");
-        assert_eq!(config.exposed_ports.len(), 2);
+        assert_eq!(config.exposed_ports.iter().count(), 2);
         assert_eq!((&*config.working_dir, &*config.user), ("/srv/app", "nobody"));
         assert_eq!(config.volumes.len(), 3);
         apply("ENTRYPOINT run it", &mut config).unwrap();

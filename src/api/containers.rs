@@ -26,7 +26,8 @@ pub(super) fn list(call: &mut Call<'_, '_>) -> Result<()> {
     let found = measured(engine, engine.list(&query)?, call.flag("size"))?;
     let mut list = JsonList::new(call.exchange);
     summaries(engine, answers, &found, &mut |summary| list.push(&summary))?;
-    list.finish()
+    call.large |= list.finish()?;
+    Ok(())
 }
 
 /// Containers, each with the sizes of its writable layer and of its root when they are wanted.

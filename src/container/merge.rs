@@ -21,7 +21,7 @@ pub fn merge(mut user: RunConfig, image: &RunConfig) -> RunConfig {
         }
     }
     user.volumes.extend(image.volumes.iter().cloned());
-    user.exposed_ports.extend(image.exposed_ports.iter().copied());
+    user.exposed_ports.extend(image.exposed_ports.ranges());
     for (name, value) in &image.labels {
         user.labels.entry(name.clone()).or_insert_with(|| value.clone());
     }

@@ -218,7 +218,7 @@ impl Engine {
             return Ok(None);
         }
         let all = host.publish_all_ports;
-        let exposed = config.exposed_ports.iter().copied().filter(|_| all).collect();
+        let exposed = config.exposed_ports.iter().filter(|_| all).collect();
         let wanted = network::Wanted { bindings: &host.port_bindings, exposed };
         let explain = |error: Error| match error.kind() {
             Kind::NotFound => error,

@@ -204,8 +204,8 @@ impl Sieve {
             && any("health", &|value| value == health.as_ref().map_or("none", |h| h.status.word()))
             && any("network", &|value| value == network || record.endpoints.contains_key(value))
             && any("expose", &|value| {
-                record.config.exposed_ports.iter().any(|port| {
-                    has_port(value, port.protocol, port.port, port.port)
+                record.config.exposed_ports.ranges().any(|ports| {
+                    has_port(value, ports.protocol, ports.first, ports.last)
                 })
             })
             && any("publish", &|value| {

@@ -12,6 +12,7 @@ use super::{History, Image, Layer};
 use crate::base::fields::string_or_list;
 use crate::base::order::Ordered;
 use crate::base::{Context, Digest, Error, Result, Timestamp, fields};
+use crate::model::PortSet;
 use crate::model::config::{Healthcheck, RunConfig};
 
 /// Largest config in bytes; the registries' own limit for manifests.
@@ -300,7 +301,9 @@ impl From<Run> for RunConfig {
             volumes: run.volumes.into_keys().into_set(),
             working_dir: run.working_dir,
             // A port that does not parse is documentation for people; it publishes nothing.
-            exposed_ports: run.exposed_ports.keys().filter_map(|port| port.parse().ok()).into_set(),
+            exposed_ports: PortSet::new(
+                run.exposed_ports.keys().filter_map(|port| port.parse().ok()),
+            ),
             labels: run.labels,
             stop_signal: run.stop_signal,
             stop_timeout: run.stop_timeout,
@@ -352,7 +355,7 @@ mod tests {
         assert_eq!(image.id, Digest::of(bytes));
         assert_eq!(image.config.cmd.as_deref(), Some(&["sh".to_owned()][..]));
         assert_eq!(image.config.entrypoint, None);
-        assert_eq!(image.config.exposed_ports.len(), 1);
+        assert_eq!(image.config.exposed_ports.iter().count(), 1);
         assert_eq!((image.layers.len(), image.history.len()), (1, 2));
         assert_eq!(image.history[0].created, None);
         assert!(image.history[1].empty_layer);
@@ -364,7 +367,7 @@ mod tests {
             cmd: Some(vec!["sh".into()]),
             env: vec!["A=b".into()],
             volumes: ["/data".to_owned()].into(),
-            exposed_ports: ["53/udp".parse().unwrap()].into(),
+            exposed_ports: PortSet::new(["53/udp".parse().unwrap()]),
             healthcheck: Some(Healthcheck { retries: 3, ..Healthcheck::default() }),
             ..RunConfig::default()
         };

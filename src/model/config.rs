@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{PortBinding, PortProto, PortRange};
+use super::{PortBinding, PortRange, PortSet};
 use crate::base::fields;
 
 fields! {
@@ -42,7 +42,7 @@ fields! {
         /// Working directory; empty is `/`.
         pub working_dir: String,
         /// Ports that the program serves.
-        pub exposed_ports: BTreeSet<PortProto>,
+        pub exposed_ports: PortSet,
         /// User-made labels.
         pub labels: BTreeMap<String, String>,
         /// Signal of `stop`; empty is SIGTERM.

@@ -6,6 +6,7 @@
 pub mod config;
 pub mod health;
 pub mod network;
+pub mod port_set;
 pub mod ports;
 pub mod reference;
 pub mod signal;
@@ -16,6 +17,7 @@ pub use config::{
 };
 pub use health::{Health, HealthResult, HealthStatus};
 pub use network::{Attachment, FirewallChoice, Published};
+pub use port_set::PortSet;
 pub use ports::{PortBinding, PortProto, PortRange, Protocol};
 pub use reference::Reference;
 pub use signal::Signal;

@@ -176,7 +176,7 @@ mod tests {
         let mut record = (*running.record).clone();
         record.host.network_mode = NetworkMode::Default;
         for port in ["80/tcp", "53/udp"] {
-            record.config.exposed_ports.insert(port.parse().unwrap());
+            record.config.exposed_ports.extend([port.parse().unwrap()]);
         }
         running.record = Arc::new(record);
 

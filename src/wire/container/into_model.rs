@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use super::config::Empty;
 use super::host::{DeviceMapping, LogConfig, RestartPolicy, Ulimit};
 use super::network::{EndpointIpamConfig, PortBinding};
 use super::{Config, EndpointSettings, HealthConfig, HostConfig, NetworkingConfig, mounts};
@@ -11,7 +10,7 @@ use crate::base::order::Ordered;
 use crate::base::{Error, Result, units};
 use crate::model;
 use crate::model::ports::{join_bindings, split_bindings};
-use crate::model::{LogDriver, NetworkMode, PortProto, PortRange};
+use crate::model::{LogDriver, NetworkMode, PortProto, PortRange, PortSet};
 
 fn refuse(field: &str) -> Error {
     Error::not_implemented(format!("{field} is not supported"))
@@ -86,7 +85,9 @@ impl Config {
             image,
             volumes: volumes.unwrap_or_default().into_keys().into_set(),
             working_dir,
-            exposed_ports: ports::<Empty>("ExposedPorts", exposed_ports)?.into_keys().into_set(),
+            exposed_ports: PortSet::new(
+                ports("ExposedPorts", exposed_ports)?.into_keys().map(PortRange::from),
+            ),
             labels,
             stop_signal,
             stop_timeout,

@@ -19,6 +19,7 @@ pub use cost::{Cost, monitor_of};
 pub use daemon::{Daemon, Setup, skiff};
 pub use http::{Reply, Wire, encode};
 pub use image::{Tar, busybox_tar};
+pub use leaks::{descriptors, processes_of, threads};
 pub use pty::Terminal;
 pub use sys::{Seqpacket, die_with_parent, in_netns, pass_as_third, send_signal};
 

@@ -1,8 +1,13 @@
 //! The default bridge: addresses, the way out, the way to each other.
 
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
 use super::{HOST, LONG, OUTSIDE, Outside, SHORT};
 use super::{address_of, connect, idle, ip, listen, rules, run_in, talk, veths};
-use crate::harness::{Daemon, Setup, count, wait_until};
+use crate::harness::{
+    Daemon, SOON, Setup, count, descriptors, processes_of, threads, wait_for, wait_until,
+};
 
 #[test]
 fn a_container_has_an_address_a_gateway_and_a_name() {
@@ -169,6 +174,8 @@ fn a_bridge_that_was_deleted_comes_back() {
 fn many_containers_come_and_go() {
     let d = Daemon::start();
     let many = count(8, 300);
+    d.ok(["run", "--rm", "--net", "none", "busybox", "true"]);
+    let before = (descriptors(d.pid()).len(), threads(d.pid()));
     for round in 0..count(2, 5) {
         let run = |n: usize| {
             let name = format!("c{n}");
@@ -181,15 +188,24 @@ fn many_containers_come_and_go() {
             }
         });
         assert_eq!(veths(&d).len(), many, "round {round}");
-        let addresses: std::collections::BTreeSet<_> =
-            (0..many).map(|n| address_of(&d, &format!("c{n}"))).collect();
-        assert_eq!(addresses.len(), many);
+        let addresses = (0..many).map(|n| address_of(&d, &format!("c{n}")).parse().unwrap());
+        let addresses: BTreeSet<Ipv4Addr> = addresses.collect();
+        // One after the other, and none again before the ring has come round.
+        let first = u32::from(Ipv4Addr::new(172, 17, 0, 2)) + (round * many) as u32;
+        let expected = (first..first + many as u32).map(Ipv4Addr::from);
+        assert!(addresses.iter().copied().eq(expected), "round {round}: {addresses:?}");
+        // A monitor and a program for each, and no helper.
+        assert_eq!(processes_of(&d).len(), 2 * many);
         let names: Vec<String> = (0..many).map(|n| format!("c{n}")).collect();
         let mut args = vec!["rm", "-f"];
         args.extend(names.iter().map(String::as_str));
         d.ok(args);
         wait_until("no interface is left", || veths(&d).is_empty());
         assert!(!rules(&d).contains("dnat to"), "{}", rules(&d));
+        let small = wait_for(SOON, || {
+            descriptors(d.pid()).len() <= before.0 && threads(d.pid()) <= before.1
+        });
+        assert!(small, "{before:?}, then {:?} and {}", descriptors(d.pid()), threads(d.pid()));
     }
     d.assert_nothing_left_behind();
 }

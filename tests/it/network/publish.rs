@@ -1,10 +1,12 @@
 //! Published ports: who gets through, who does not, and who has a port.
 
 use std::net::UdpSocket;
+use std::time::{Duration, Instant};
 
 use super::{HOST, LONG, Outside, SHORT};
 use super::{address_of, connect, idle, listen, pid_of, rules, talk, talk_udp};
-use crate::harness::{Daemon, SOON, in_netns, wait_for};
+
+use crate::harness::{Daemon, SOON, in_netns, processes_of, wait_for};
 
 #[test]
 fn a_published_port_is_reached_from_everywhere() {
@@ -119,20 +121,39 @@ fn free_ports_are_found_and_all_are_shown() {
 #[test]
 fn ten_thousand_ports_are_one_rule() {
     let d = Daemon::start();
+    let flags = ["-p", "10000-19999:10000-19999"];
     idle(&d, "small", &["-p", "1:1"]);
     let before = memory(d.pid());
-    let begin = std::time::Instant::now();
-    let web = idle(&d, "web", &["-p", "10000-19999:10000-19999"]);
-    assert!(begin.elapsed().as_secs() < 10, "{:?}", begin.elapsed());
+    // The quickest of a few: others use the processors as well.
+    let took = (0..3).map(|round| {
+        if round > 0 {
+            d.ok(["rm", "-f", "web"]);
+        }
+        let begin = Instant::now();
+        idle(&d, "web", &flags);
+        begin.elapsed()
+    });
+    let took = took.min().unwrap();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    let web = pid_of(&d, "web");
+    // For each of the two a monitor and its program, and no helper.
+    assert_eq!(processes_of(&d).len(), 4);
     talk(d.keeper_pid(), "127.0.0.1:17777", &listen(web, "0.0.0.0:17777"));
     assert_eq!(rules(&d).matches("dnat to").count(), 2, "{}", rules(&d));
-    // What reading the request took is given back when the connection is.
+    // To show them takes memory for a moment only.
+    assert_eq!(d.inspect("web")["HostConfig"]["PortBindings"].as_object().unwrap().len(), 10_000);
+    d.ok(["ps", "-a"]);
+    let monitor = std::fs::read_to_string(format!("/proc/{web}/stat")).unwrap();
+    let monitor = monitor.rsplit(')').next().unwrap().split_whitespace().nth(1).unwrap();
+    let monitor = memory(monitor.parse().unwrap());
     let mut grown = 0;
     let small = wait_for(SOON, || {
         grown = memory(d.pid()).saturating_sub(before);
-        grown < 1_500_000
+        grown + monitor < 1_000_000 || cfg!(debug_assertions) && grown < 500_000
     });
-    assert!(small, "{grown} bytes more");
+    assert!(small, "{grown} bytes more, and {monitor} of the monitor");
+    let record = d.root().join("containers").join(d.ok(["ps", "-lq", "--no-trunc"]));
+    assert!(std::fs::metadata(record.join("record.json")).unwrap().len() < 4096);
     // A range may be shifted, and looks the same from outside.
     let other = idle(&d, "other", &["-p", "8000-8002:80-82"]);
     talk(d.keeper_pid(), "127.0.0.1:8002", &listen(other, "0.0.0.0:82"));
