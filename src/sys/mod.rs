@@ -9,6 +9,7 @@
 
 pub mod bpf;
 pub mod caps;
+pub mod conntrack;
 pub mod fs;
 pub mod host;
 pub mod lock;

@@ -264,7 +264,18 @@ impl Socket {
     /// # Errors
     /// The first refusal; messages after it have been tried as well.
     pub fn ask(&mut self, messages: Vec<Message>) -> io::Result<Vec<Reply>> {
-        self.transact(messages, |_| true)
+        let mut replies = Vec::new();
+        self.transact(messages, |_| true, &mut |reply| replies.push(reply))?;
+        Ok(replies)
+    }
+
+    /// Sends a message that asks for a list, and gives each element to `take`: a long list is
+    /// nowhere as a whole.
+    ///
+    /// # Errors
+    /// The refusal; what came before it was taken.
+    pub fn each(&mut self, list: Message, take: &mut dyn FnMut(Reply)) -> io::Result<()> {
+        self.transact(vec![list], |_| true, take)
     }
 
     /// Sends messages that take effect together, between `begin` and `end`.
@@ -283,14 +294,17 @@ impl Socket {
         }
         let all = std::iter::once(begin).chain(messages).chain([end]).collect();
         // The acknowledgements come at the end; that of the last message says that all are said.
-        self.transact(all, |index| index == last)
+        let mut replies = Vec::new();
+        self.transact(all, |index| index == last, &mut |reply| replies.push(reply))?;
+        Ok(replies)
     }
 
     fn transact(
         &mut self,
         mut messages: Vec<Message>,
         acknowledged: impl Fn(usize) -> bool,
-    ) -> io::Result<Vec<Reply>> {
+        take: &mut dyn FnMut(Reply),
+    ) -> io::Result<()> {
         let first = self.sequence.wrapping_add(1);
         let mut bytes = Vec::new();
         let mut waiting = 0;
@@ -303,7 +317,6 @@ impl Socket {
         }
         self.send(&bytes)?;
         drop(bytes);
-        let mut replies = Vec::new();
         let mut refused: Option<(usize, io::Error, String)> = None;
         let mut buffer = vec![0; RECEIVE];
         while waiting > 0 {
@@ -329,12 +342,12 @@ impl Socket {
                     }
                 } else if kind >= libc::NLMSG_MIN_TYPE {
                     let (kind, port) = (header.kind, header.port);
-                    replies.push(Reply { kind, index, port, body: body.to_vec() });
+                    take(Reply { kind, index, port, body: body.to_vec() });
                 }
             }
         }
         match refused {
-            None => Ok(replies),
+            None => Ok(()),
             Some((index, source, detail)) => {
                 let what = std::mem::take(&mut messages[index].what);
                 let kind = source.kind();

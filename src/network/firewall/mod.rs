@@ -9,6 +9,7 @@
 //!   for word of deletions by others. Rules by iptables are looked at when containers start.
 
 mod backend;
+mod flows;
 mod iptables;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::sys::nft::{Place, Rule, Watch};
 use crate::{debug, info, warn};
 
 use backend::Backend;
+use flows::Change;
 
 /// Stack of the thread that watches.
 const SMALL_STACK: usize = 64 * 1024;
@@ -61,6 +63,11 @@ impl Entry {
     fn rules(&self, owner: &Id) -> Vec<Rule> {
         let rules = |ports| rules::published(ports, self.container, owner.short());
         self.ports.iter().flat_map(rules).collect()
+    }
+
+    /// That these ports are published.
+    fn change(&self) -> Change<'_> {
+        Change { container: self.container.into(), ports: &self.ports, over: false }
     }
 }
 
@@ -150,7 +157,7 @@ impl Firewall {
                 warn!("packet rules are not watched any more: {error}");
                 return;
             }
-            match self.inner.lock().rebuild() {
+            match self.inner.lock().heal() {
                 Ok(()) => info!("packet rules were deleted by somebody else and are back"),
                 Err(error) => warn!("{error}"),
             }
@@ -169,7 +176,7 @@ impl Firewall {
         };
         let healed = match whole {
             Ok(true) => return,
-            Ok(false) => inner.rebuild(),
+            Ok(false) => inner.heal(),
             Err(error) => Err(error).context(|| "look at the packet rules".into()),
         };
         match healed {
@@ -208,16 +215,21 @@ impl Firewall {
             Some(backend) => backend.add(&entry.rules(owner)),
             None => Ok(Vec::new()),
         };
+        let filters = inner.backend.as_ref().is_some_and(Backend::filters);
         match added {
             Ok(places) => {
                 entry.places = places;
                 inner.published.insert(owner.clone(), entry);
+                drop(inner);
+                if filters {
+                    flows::forget(&[Change { container: container.into(), ports, over: false }]);
+                }
                 Ok(())
             }
             // Somebody has deleted the table this very moment.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 inner.published.insert(owner.clone(), entry);
-                inner.rebuild().inspect_err(|_| drop(inner.published.remove(owner)))
+                inner.heal().inspect_err(|_| drop(inner.published.remove(owner)))
             }
             Err(error) => Err(error).context(|| "publish ports".into()),
         }
@@ -240,10 +252,25 @@ impl Firewall {
             }
             Err(error) => warn!("{error}"),
         }
+        let filters = inner.backend.as_ref().is_some_and(Backend::filters);
+        drop(inner);
+        if filters {
+            flows::forget(&[Change { over: true, ..entry.change() }]);
+        }
     }
 }
 
 impl Inner {
+    /// Makes all rules anew after a time without: flows that began meanwhile begin anew.
+    fn heal(&mut self) -> Result<()> {
+        self.rebuild()?;
+        if self.backend.as_ref().is_some_and(Backend::filters) {
+            let changes: Vec<Change<'_>> = self.published.values().map(Entry::change).collect();
+            flows::forget(&changes);
+        }
+        Ok(())
+    }
+
     /// All rules, and how many there are of each that publishes.
     fn all(&self) -> (Vec<Rule>, Vec<usize>) {
         let mut all = rules::common();

@@ -153,6 +153,15 @@ fn talk_udp(from: i32, to: &str, server: &UdpSocket) -> Ipv4Addr {
     }
 }
 
+/// Does something at the end of a block, also of one that panics.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}
+
 /// The interfaces of containers on the daemon's host.
 fn veths(d: &Daemon) -> Vec<String> {
     let text = std::fs::read_to_string(format!("/proc/{}/net/dev", d.keeper_pid())).unwrap();

@@ -118,6 +118,61 @@ fn free_ports_are_found_and_all_are_shown() {
     d.assert_nothing_left_behind();
 }
 
+/// Sends a datagram every few milliseconds until the container's newest server hears one.
+fn steady_sender_reaches(client: &UdpSocket, server: &UdpSocket) {
+    server.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+    let mut buffer = [0; 8];
+    let reached = wait_for(Duration::from_secs(3), || {
+        client.send(b"ping").ok(); // refused while nobody listens
+        server.recv_from(&mut buffer).is_ok()
+    });
+    assert!(reached, "datagrams go elsewhere");
+}
+
+#[test]
+fn who_sends_datagrams_steadily_reaches_the_container_that_is_there() {
+    let d = Daemon::start();
+    let outside = Outside::of(&d);
+    let web = idle(&d, "web", &["-p", "8053:53/udp"]);
+    let sender = |from: i32, to: String| {
+        in_netns(from, move || {
+            let client = UdpSocket::bind("0.0.0.0:0").unwrap();
+            client.connect(to).unwrap();
+            client
+        })
+    };
+    let clients = [
+        sender(outside.pid(), format!("{HOST}:8053")),
+        sender(d.keeper_pid(), "127.0.0.1:8053".into()),
+    ];
+    let serve = |pid| in_netns(pid, || UdpSocket::bind("0.0.0.0:53").unwrap());
+    let reached = |server: UdpSocket| {
+        clients.iter().for_each(|client| steady_sender_reaches(client, &server));
+    };
+    reached(serve(web));
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // They never pause, whatever happens to the container.
+        for client in &clients {
+            let (over, client) = (&over, client.try_clone().unwrap());
+            scope.spawn(move || {
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    client.send(b"on").ok();
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            });
+        }
+        let stop = super::OnDrop(|| over.store(true, std::sync::atomic::Ordering::Relaxed));
+        d.ok(["restart", "-t", "0", "web"]);
+        reached(serve(pid_of(&d, "web")));
+        d.ok(["rm", "-f", "web"]);
+        std::thread::sleep(Duration::from_millis(50));
+        reached(serve(idle(&d, "heir", &["-p", "8053:53/udp"])));
+        drop(stop);
+    });
+    d.assert_nothing_left_behind();
+}
+
 #[test]
 fn ten_thousand_ports_are_one_rule() {
     let d = Daemon::start();
