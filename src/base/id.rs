@@ -7,6 +7,13 @@ use std::io::Read;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(String);
 
+/// Zeros: no container's.
+impl Default for Id {
+    fn default() -> Id {
+        Id("0".repeat(64))
+    }
+}
+
 impl Id {
     /// A new random id.
     ///

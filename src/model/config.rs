@@ -309,21 +309,21 @@ pub enum RestartPolicy {
     OnFailure(u32),
 }
 
-/// One mount of a container, as asked for or as resolved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MountPoint {
-    /// What is mounted.
-    pub kind: MountKind,
-    /// Absolute, clean path inside.
-    pub destination: String,
-    /// Whether the container may write.
-    pub rw: bool,
-    /// Mode words as the user gave them (`z`, `rslave`, …).
-    #[serde(default)]
-    pub mode: String,
-    /// `rprivate`, `rslave`, …; empty is `rprivate`.
-    #[serde(default)]
-    pub propagation: String,
+fields! {
+    /// One mount of a container, as asked for or as resolved.
+    #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+    pub struct MountPoint {
+        /// What is mounted.
+        pub kind: MountKind,
+        /// Absolute, clean path inside.
+        pub destination: String,
+        /// Whether the container may write.
+        pub rw: bool,
+        /// Mode words as the user gave them (`z`, `rslave`, …).
+        pub mode: String,
+        /// `rprivate`, `rslave`, …; empty is `rprivate`.
+        pub propagation: String,
+    }
 }
 
 /// What is mounted.
@@ -351,26 +351,36 @@ pub enum MountKind {
     },
 }
 
-/// A device given to a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Device {
-    /// Path on the host.
-    pub host_path: String,
-    /// Path inside.
-    pub container_path: String,
-    /// `r`, `w`, `m` in any mix.
-    pub permissions: String,
+impl Default for MountKind {
+    fn default() -> MountKind {
+        MountKind::Tmpfs { options: String::new() }
+    }
 }
 
-/// One resource limit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ulimit {
-    /// `nofile`, `nproc`, …
-    pub name: String,
-    /// The limit in force; -1 is none.
-    pub soft: i64,
-    /// The most that it may be raised to; -1 is none.
-    pub hard: i64,
+fields! {
+    /// A device given to a container.
+    #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+    pub struct Device {
+        /// Path on the host.
+        pub host_path: String,
+        /// Path inside.
+        pub container_path: String,
+        /// `r`, `w`, `m` in any mix.
+        pub permissions: String,
+    }
+}
+
+fields! {
+    /// One resource limit.
+    #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+    pub struct Ulimit {
+        /// `nofile`, `nproc`, …
+        pub name: String,
+        /// The limit in force; -1 is none.
+        pub soft: i64,
+        /// The most that it may be raised to; -1 is none.
+        pub hard: i64,
+    }
 }
 
 fields! {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::Timestamp;
+use crate::base::{Timestamp, fields};
 
 /// The outcome of the newest checks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,15 +39,17 @@ impl HealthStatus {
     }
 }
 
-/// One check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HealthResult {
-    /// When it began.
-    pub start: Timestamp,
-    /// When it ended.
-    pub end: Timestamp,
-    /// The exit code; -1 for one that could not be run or took too long.
-    pub code: i32,
-    /// The beginning of what it said.
-    pub output: String,
+fields! {
+    /// One check.
+    #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+    pub struct HealthResult {
+        /// When it began.
+        pub start: Timestamp,
+        /// When it ended.
+        pub end: Timestamp,
+        /// The exit code; -1 for one that could not be run or took too long.
+        pub code: i32,
+        /// The beginning of what it said.
+        pub output: String,
+    }
 }

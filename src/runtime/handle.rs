@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::launch::Launch;
 use super::proto::{self, MAIN, Refusal, Reply, Request};
-use crate::base::{Context, Error, Id, Kind, Lock, Result, Timestamp};
+use crate::base::{Context, Error, Id, Kind, Lock, Result, Timestamp, fields};
 use crate::model::Signal;
 use crate::sys::{pipe, poll, socket};
 
@@ -40,24 +40,24 @@ const ABANDON: Duration = Duration::from_secs(10);
 /// For a monitor to end after its last message, before a thread is spent on waiting for it.
 const LAST_BREATH: Duration = Duration::from_millis(50);
 
-/// How a run ended. Also the content of `exit.json`, which the monitor writes durably before it
-/// closes the streams of attachers and tells the daemon.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exit {
-    /// The run that ended.
-    pub run: u64,
-    /// Exit code: the program's own, or 128 + signal.
-    pub code: i32,
-    /// Whether the kernel killed a process of the container for want of memory.
-    #[serde(default)]
-    pub oom_killed: bool,
-    /// When the program was started.
-    pub started_at: Timestamp,
-    /// When it ended.
-    pub finished_at: Timestamp,
-    /// Why the program could not be started, when it never ran (code is then 126, 127 or 128).
-    #[serde(default)]
-    pub error: Option<String>,
+fields! {
+    /// How a run ended. Also the content of `exit.json`, which the monitor writes durably before it
+    /// closes the streams of attachers and tells the daemon.
+    #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+    pub struct Exit {
+        /// The run that ended.
+        pub run: u64,
+        /// Exit code: the program's own, or 128 + signal.
+        pub code: i32,
+        /// Whether the kernel killed a process of the container for want of memory.
+        pub oom_killed: bool,
+        /// When the program was started.
+        pub started_at: Timestamp,
+        /// When it ended.
+        pub finished_at: Timestamp,
+        /// Why the program could not be started, when it never ran (code is then 126, 127 or 128).
+        pub error: Option<String>,
+    }
 }
 
 /// A program that could not be started; the answer to [`Handle::go`].
@@ -69,25 +69,26 @@ pub struct StartFailure {
     pub message: String,
 }
 
-/// What an attacher wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AttachOptions {
-    /// Bytes from the client go to the program.
-    pub stdin: bool,
-    /// Standard output (or the terminal) goes to the client.
-    pub stdout: bool,
-    /// Standard error goes to the client.
-    pub stderr: bool,
-    /// Replay the whole log first, without a gap to the live stream.
-    pub logs: bool,
-    /// Stream live output; false ends after the replay.
-    pub stream: bool,
-    /// Eight-byte stdcopy headers before each piece; false is raw.
-    pub framed: bool,
-    /// The session ends with the client's input (unless that ends the program's), and an ended
-    /// container is not waited for, as in versions 1.0 to 1.6.
-    #[serde(default)]
-    pub once: bool,
+fields! {
+    /// What an attacher wants.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+    pub struct AttachOptions {
+        /// Bytes from the client go to the program.
+        pub stdin: bool,
+        /// Standard output (or the terminal) goes to the client.
+        pub stdout: bool,
+        /// Standard error goes to the client.
+        pub stderr: bool,
+        /// Replay the whole log first, without a gap to the live stream.
+        pub logs: bool,
+        /// Stream live output; false ends after the replay.
+        pub stream: bool,
+        /// Eight-byte stdcopy headers before each piece; false is raw.
+        pub framed: bool,
+        /// The session ends with the client's input (unless that ends the program's), and an ended
+        /// container is not waited for, as in versions 1.0 to 1.6.
+        pub once: bool,
+    }
 }
 
 /// One client to be attached: its socket, the bytes that it sent ahead, and what it wants.

@@ -7,85 +7,84 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Context, Id, Result, fields};
+use crate::base::{Context, Error, Id, Result, fields};
 use crate::model::{Attachment, LogConfig, Ulimit};
 
-/// Everything about one run of one container.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Launch {
-    /// The container.
-    pub id: Id,
-    /// Number of this run, from 1; `exit.json` carries it.
-    pub run: u64,
-    /// The program, then its arguments; never empty.
-    pub args: Vec<String>,
-    /// The user's environment, complete but for `HOME`, which init adds when it is missing.
-    pub env: Vec<String>,
-    /// Working directory; created when missing. Absolute.
-    pub cwd: String,
-    /// `name|uid[:group|gid]`; empty is root.
-    pub user: String,
-    /// Supplementary groups by name or number.
-    pub groups: Vec<String>,
-    /// Run on a pseudo-terminal.
-    pub tty: bool,
-    /// Standard input is a pipe (or the terminal), not /dev/null.
-    pub open_stdin: bool,
-    /// Close standard input when the first attacher with input has ended its own.
-    pub stdin_once: bool,
-    /// Where the root file system comes from.
-    pub rootfs: Rootfs,
-    /// Mounts on top of the fixed ones, parents before children.
-    pub mounts: Vec<Mount>,
-    /// Host name; empty keeps the current one (`uts: host`).
-    pub hostname: String,
-    /// NIS domain name; empty sets none.
-    pub domainname: String,
-    /// Which namespaces are made, and which are joined.
-    pub namespaces: Namespaces,
-    /// Numbers of the capabilities in the bounding, permitted and effective sets (of root).
-    pub capabilities: Vec<u8>,
-    /// Install the default seccomp filter.
-    pub seccomp: bool,
-    /// Set no-new-privileges.
-    pub no_new_privileges: bool,
-    /// /sys and the cgroup tree are writable, all devices are there.
-    pub privileged: bool,
-    /// Mount the root read-only.
-    pub readonly_rootfs: bool,
-    /// Paths to hide.
-    pub masked_paths: Vec<String>,
-    /// Paths to make read-only.
-    pub readonly_paths: Vec<String>,
-    /// Devices beyond the default ones: path inside, and the host's node.
-    pub devices: Vec<DeviceNode>,
-    /// Resource limits.
-    pub ulimits: Vec<Ulimit>,
-    /// Kernel parameters, `net.ipv4.ip_forward` = `1`.
-    pub sysctls: Vec<(String, String)>,
-    /// For /proc/self/oom_score_adj; `None` leaves it.
-    pub oom_score_adj: Option<i32>,
-    /// Size of /dev/shm in bytes.
-    pub shm_size: u64,
-    /// Directories of the container's cgroups: one on v2, one per hierarchy on v1.
-    pub cgroup_dirs: Vec<PathBuf>,
-    /// Whether `cgroup_dirs` is a single v2 directory (CLONE_INTO_CGROUP works).
-    pub cgroup_v2: bool,
-    /// Groups that the monitor goes to, out of those of the daemon's service.
-    #[serde(default)]
-    pub monitor_dirs: Vec<PathBuf>,
-    /// Process 1 is a reaper, and the program its child.
-    #[serde(default)]
-    pub init: bool,
-    /// How output is logged.
-    pub log: LogConfig,
-    /// The container's `io` directory: log files and `exit.json`.
-    pub io_dir: PathBuf,
-    /// Its places on networks. Its network namespace is there already then, and is joined.
-    #[serde(default)]
-    pub networks: Vec<Attachment>,
-    /// The run directory: this file, the socket, `hosts`, `hostname`, `resolv.conf`.
-    pub run_dir: PathBuf,
+fields! {
+    /// Everything about one run of one container.
+    #[derive(Debug, Clone, Default, Serialize)]
+    pub struct Launch {
+        /// The container.
+        pub id: Id,
+        /// Number of this run, from 1; `exit.json` carries it.
+        pub run: u64,
+        /// The program, then its arguments; never empty.
+        pub args: Vec<String>,
+        /// The user's environment, complete but for `HOME`, which init adds when it is missing.
+        pub env: Vec<String>,
+        /// Working directory; created when missing. Absolute.
+        pub cwd: String,
+        /// `name|uid[:group|gid]`; empty is root.
+        pub user: String,
+        /// Supplementary groups by name or number.
+        pub groups: Vec<String>,
+        /// Run on a pseudo-terminal.
+        pub tty: bool,
+        /// Standard input is a pipe (or the terminal), not /dev/null.
+        pub open_stdin: bool,
+        /// Close standard input when the first attacher with input has ended its own.
+        pub stdin_once: bool,
+        /// Where the root file system comes from.
+        pub rootfs: Rootfs,
+        /// Mounts on top of the fixed ones, parents before children.
+        pub mounts: Vec<Mount>,
+        /// Host name; empty keeps the current one (`uts: host`).
+        pub hostname: String,
+        /// NIS domain name; empty sets none.
+        pub domainname: String,
+        /// Which namespaces are made, and which are joined.
+        pub namespaces: Namespaces,
+        /// Numbers of the capabilities in the bounding, permitted and effective sets (of root).
+        pub capabilities: Vec<u8>,
+        /// Install the default seccomp filter.
+        pub seccomp: bool,
+        /// Set no-new-privileges.
+        pub no_new_privileges: bool,
+        /// /sys and the cgroup tree are writable, all devices are there.
+        pub privileged: bool,
+        /// Mount the root read-only.
+        pub readonly_rootfs: bool,
+        /// Paths to hide.
+        pub masked_paths: Vec<String>,
+        /// Paths to make read-only.
+        pub readonly_paths: Vec<String>,
+        /// Devices beyond the default ones: path inside, and the host's node.
+        pub devices: Vec<DeviceNode>,
+        /// Resource limits.
+        pub ulimits: Vec<Ulimit>,
+        /// Kernel parameters, `net.ipv4.ip_forward` = `1`.
+        pub sysctls: Vec<(String, String)>,
+        /// For /proc/self/oom_score_adj; `None` leaves it.
+        pub oom_score_adj: Option<i32>,
+        /// Size of /dev/shm in bytes.
+        pub shm_size: u64,
+        /// Directories of the container's cgroups: one on v2, one per hierarchy on v1.
+        pub cgroup_dirs: Vec<PathBuf>,
+        /// Whether `cgroup_dirs` is a single v2 directory (CLONE_INTO_CGROUP works).
+        pub cgroup_v2: bool,
+        /// Groups that the monitor goes to, out of those of the daemon's service.
+        pub monitor_dirs: Vec<PathBuf>,
+        /// Process 1 is a reaper, and the program its child.
+        pub init: bool,
+        /// How output is logged.
+        pub log: LogConfig,
+        /// The container's `io` directory: log files and `exit.json`.
+        pub io_dir: PathBuf,
+        /// Its places on networks. Its network namespace is there already then, and is joined.
+        pub networks: Vec<Attachment>,
+        /// The run directory: this file, the socket, `hosts`, `hostname`, `resolv.conf`.
+        pub run_dir: PathBuf,
+    }
 }
 
 /// Where the root file system comes from. Mounted by init in the container's own mount
@@ -113,17 +112,25 @@ pub enum Rootfs {
     },
 }
 
-/// A mount on top of the fixed ones.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Mount {
-    /// Absolute, clean path inside; created when missing (as a file when the source is one).
-    pub destination: String,
-    /// What is mounted.
-    pub source: MountSource,
-    /// Read-only.
-    pub readonly: bool,
-    /// `rprivate`, `rslave`, `rshared`, …; empty is `rprivate`.
-    pub propagation: String,
+impl Default for Rootfs {
+    fn default() -> Rootfs {
+        Rootfs::Dir { path: PathBuf::new() }
+    }
+}
+
+fields! {
+    /// A mount on top of the fixed ones.
+    #[derive(Debug, Clone, Default, Serialize)]
+    pub struct Mount {
+        /// Absolute, clean path inside; created when missing (as a file when the source is one).
+        pub destination: String,
+        /// What is mounted.
+        pub source: MountSource,
+        /// Read-only.
+        pub readonly: bool,
+        /// `rprivate`, `rslave`, `rshared`, …; empty is `rprivate`.
+        pub propagation: String,
+    }
 }
 
 /// What is mounted.
@@ -134,6 +141,12 @@ pub enum MountSource {
     Bind(PathBuf),
     /// A file system in memory with these options (`size=64m,mode=1777`).
     Tmpfs(String),
+}
+
+impl Default for MountSource {
+    fn default() -> MountSource {
+        MountSource::Tmpfs(String::new())
+    }
 }
 
 fields! {
@@ -166,23 +179,25 @@ pub enum Namespace {
     Join(PathBuf),
 }
 
-/// A device node to make inside.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DeviceNode {
-    /// Absolute path inside.
-    pub path: String,
-    /// `c` or `b`.
-    pub kind: char,
-    /// Major number.
-    pub major: u32,
-    /// Minor number.
-    pub minor: u32,
-    /// Permission bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
+fields! {
+    /// A device node to make inside.
+    #[derive(Debug, Clone, Default, Serialize)]
+    pub struct DeviceNode {
+        /// Absolute path inside.
+        pub path: String,
+        /// `c` or `b`.
+        pub kind: char,
+        /// Major number.
+        pub major: u32,
+        /// Minor number.
+        pub minor: u32,
+        /// Permission bits.
+        pub mode: u32,
+        /// Owner.
+        pub uid: u32,
+        /// Group.
+        pub gid: u32,
+    }
 }
 
 impl Launch {
@@ -234,8 +249,12 @@ impl Launch {
     pub fn read(run_dir: &Path) -> Result<Launch> {
         let path = run_dir.join(Launch::FILE);
         let bytes = std::fs::read(&path).context(|| format!("read {}", path.display()))?;
-        serde_json::from_slice(&bytes)
+        let launch: Launch = serde_json::from_slice(&bytes)
             .map_err(std::io::Error::from)
-            .context(|| format!("parse {}", path.display()))
+            .context(|| format!("parse {}", path.display()))?;
+        if launch.args.is_empty() {
+            return Err(Error::internal(format!("{} names no program", path.display())));
+        }
+        Ok(launch)
     }
 }

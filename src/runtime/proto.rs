@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::handle::{AttachOptions, Exit};
 use super::init::Exec;
-use crate::base::Timestamp;
+use crate::base::{Timestamp, fields};
 use crate::sys::socket;
 
 /// Longest packet in bytes; what the kernel's default buffer of a socket takes.
@@ -34,13 +34,9 @@ pub(crate) const MAIN: &str = "main";
 /// The session of a health check: nobody asks for its end later.
 pub(crate) const HEALTH: &str = "health";
 
-fn main_session() -> String {
-    MAIN.into()
-}
-
 /// What the daemon asks for.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "request", rename_all = "kebab-case")]
+#[serde(tag = "request", rename_all = "kebab-case", try_from = "RequestFields")]
 pub(crate) enum Request {
     /// Let the prepared program start. On the control connection only.
     Go,
@@ -52,19 +48,16 @@ pub(crate) enum Request {
     /// follows the JSON as bytes.
     Attach {
         /// Which session.
-        #[serde(default = "main_session")]
         session: String,
         /// What it wants.
         options: AttachOptions,
         /// Bytes of the detach sequence.
-        #[serde(default)]
         detach_keys: Vec<u8>,
     },
     /// Send a signal to the first process of the main session, or to the process group of an
     /// exec.
     Signal {
         /// Which session.
-        #[serde(default = "main_session")]
         session: String,
         /// Number of the signal.
         number: i32,
@@ -72,7 +65,6 @@ pub(crate) enum Request {
     /// Set the size of the terminal.
     Resize {
         /// Which session.
-        #[serde(default = "main_session")]
         session: String,
         /// Rows.
         rows: u16,
@@ -94,30 +86,82 @@ pub(crate) enum Request {
     /// open until the monitor has ended.
     Kill,
     /// What a newer daemon may ask.
-    #[serde(other)]
     Unknown,
 }
 
-/// An exec, as it is asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ExecRequest {
-    /// Name of the new session.
-    pub(crate) session: String,
-    /// What is to run.
-    pub(crate) exec: Exec,
-    /// What the client wants.
-    pub(crate) options: AttachOptions,
-    /// Bytes of the detach sequence.
-    #[serde(default)]
-    pub(crate) detach_keys: Vec<u8>,
-    /// Rows and columns of the terminal.
-    #[serde(default)]
-    pub(crate) size: Option<(u16, u16)>,
+fields! {
+    /// The fields of all requests.
+    #[derive(Default)]
+    struct RequestFields {
+        request: String,
+        session: Option<String>,
+        options: Option<AttachOptions>,
+        detach_keys: Vec<u8>,
+        number: Option<i32>,
+        rows: Option<u16>,
+        columns: Option<u16>,
+        exec: Option<Exec>,
+        size: Option<(u16, u16)>,
+    }
+}
+
+impl TryFrom<RequestFields> for Request {
+    type Error = &'static str;
+
+    fn try_from(fields: RequestFields) -> Result<Request, Self::Error> {
+        let RequestFields { request, session, options, detach_keys, number, .. } = fields;
+        let RequestFields { rows, columns, exec, size, .. } = fields;
+        let asked = session.clone();
+        let session = session.unwrap_or_else(|| MAIN.into());
+        Ok(match request.as_str() {
+            "" => return Err("no request"),
+            "go" => Request::Go,
+            "watch" => Request::Watch,
+            "status" => Request::Status,
+            "attach" => {
+                Request::Attach { session, options: options.ok_or("no options")?, detach_keys }
+            }
+            "signal" => Request::Signal { session, number: number.ok_or("no number")? },
+            "resize" => Request::Resize {
+                session,
+                rows: rows.ok_or("no rows")?,
+                columns: columns.ok_or("no columns")?,
+            },
+            "exec" => Request::Exec(ExecRequest {
+                session: asked.ok_or("no session")?,
+                exec: exec.ok_or("no exec")?,
+                options: options.ok_or("no options")?,
+                detach_keys,
+                size,
+            }),
+            "execs" => Request::Execs,
+            "watch-exec" => Request::WatchExec { session: asked.ok_or("no session")? },
+            "kill" => Request::Kill,
+            _ => Request::Unknown,
+        })
+    }
+}
+
+fields! {
+    /// An exec, as it is asked for.
+    #[derive(Debug, Clone, PartialEq, Default, Serialize)]
+    pub(crate) struct ExecRequest {
+        /// Name of the new session.
+        pub(crate) session: String,
+        /// What is to run.
+        pub(crate) exec: Exec,
+        /// What the client wants.
+        pub(crate) options: AttachOptions,
+        /// Bytes of the detach sequence.
+        pub(crate) detach_keys: Vec<u8>,
+        /// Rows and columns of the terminal.
+        pub(crate) size: Option<(u16, u16)>,
+    }
 }
 
 /// What the monitor answers or tells.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "reply", rename_all = "kebab-case")]
+#[serde(tag = "reply", rename_all = "kebab-case", try_from = "ReplyFields")]
 pub(crate) enum Reply {
     /// It is done.
     Done,
@@ -128,13 +172,10 @@ pub(crate) enum Reply {
         /// The monitor's own pid.
         monitor_pid: i32,
         /// The program's pid, once started.
-        #[serde(default)]
         init_pid: Option<i32>,
         /// When it was started.
-        #[serde(default)]
         started_at: Option<Timestamp>,
         /// Frozen by the freezer.
-        #[serde(default)]
         paused: bool,
     },
     /// The program runs.
@@ -188,8 +229,61 @@ pub(crate) enum Reply {
     /// The request is not known to this monitor.
     Unsupported,
     /// What a newer monitor may tell.
-    #[serde(other)]
     Unknown,
+}
+
+fields! {
+    /// The fields of all replies.
+    #[derive(Default)]
+    struct ReplyFields {
+        reply: String,
+        run: Option<u64>,
+        monitor_pid: Option<i32>,
+        init_pid: Option<i32>,
+        started_at: Option<Timestamp>,
+        paused: bool,
+        pid: Option<i32>,
+        at: Option<Timestamp>,
+        code: Option<i32>,
+        message: String,
+        exit: Option<Exit>,
+        sessions: Vec<String>,
+        asked: Option<ExecRequest>,
+        session: String,
+        why: Option<Refusal>,
+    }
+}
+
+impl TryFrom<ReplyFields> for Reply {
+    type Error = &'static str;
+
+    fn try_from(fields: ReplyFields) -> Result<Reply, Self::Error> {
+        let pid = fields.pid.ok_or("no pid");
+        let code = fields.code.ok_or("no code");
+        Ok(match fields.reply.as_str() {
+            "" => return Err("no reply"),
+            "done" => Reply::Done,
+            "status" => Reply::Status {
+                run: fields.run.ok_or("no run")?,
+                monitor_pid: fields.monitor_pid.ok_or("no pid")?,
+                init_pid: fields.init_pid,
+                started_at: fields.started_at,
+                paused: fields.paused,
+            },
+            "started" => Reply::Started { pid: pid?, at: fields.at.ok_or("no time")? },
+            "failed" => Reply::Failed { code: code?, message: fields.message },
+            "exited" => Reply::Exited { exit: fields.exit.ok_or("no exit")? },
+            "exec-ended" => Reply::ExecEnded { code: code? },
+            "execs" => Reply::Execs { sessions: fields.sessions },
+            "exec" => {
+                Reply::Exec { asked: fields.asked.ok_or("no exec")?, pid: pid?, code: fields.code }
+            }
+            "detached" => Reply::Detached { session: fields.session },
+            "refused" => Reply::Refused { why: fields.why.ok_or("no reason")? },
+            "unsupported" => Reply::Unsupported,
+            _ => Reply::Unknown,
+        })
+    }
 }
 
 /// Why a request cannot be served.

@@ -21,7 +21,7 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::cgroups::{self, Entry};
 use super::identity::{self, Identity};
@@ -30,7 +30,7 @@ use super::{
     Message, Spawned, Stdio, Streams, WorkingDirectory, fail, let_go_of_monitor, pid_on_host, send,
     set_oom_score,
 };
-use crate::base::{Context, Error, Result};
+use crate::base::{Context, Error, Result, fields};
 use crate::runtime::launch::Launch;
 use crate::sys::ns::{self, NsKind};
 use crate::sys::process::{self, Clone};
@@ -39,24 +39,26 @@ use crate::sys::{fs, node, socket};
 /// Number of /dev/ptmx and of the `ptmx` in every devpts.
 const PTMX: (u32, u32) = (5, 2);
 
-/// A program that is to run in a container beside its main one. What it does not say is as for
-/// the main program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exec {
-    /// The program, then its arguments; never empty.
-    pub args: Vec<String>,
-    /// Variables on top of the container's.
-    pub env: Vec<String>,
-    /// Working directory; empty is the container's.
-    pub cwd: String,
-    /// `name|uid[:group|gid]`; empty is the container's.
-    pub user: String,
-    /// Run on a pseudo-terminal.
-    pub tty: bool,
-    /// Standard input is a pipe (or the terminal), not /dev/null.
-    pub open_stdin: bool,
-    /// Capabilities in place of the container's.
-    pub capabilities: Option<Vec<u8>>,
+fields! {
+    /// A program that is to run in a container beside its main one. What it does not say is as for
+    /// the main program.
+    #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+    pub struct Exec {
+        /// The program, then its arguments; never empty.
+        pub args: Vec<String>,
+        /// Variables on top of the container's.
+        pub env: Vec<String>,
+        /// Working directory; empty is the container's.
+        pub cwd: String,
+        /// `name|uid[:group|gid]`; empty is the container's.
+        pub user: String,
+        /// Run on a pseudo-terminal.
+        pub tty: bool,
+        /// Standard input is a pipe (or the terminal), not /dev/null.
+        pub open_stdin: bool,
+        /// Capabilities in place of the container's.
+        pub capabilities: Option<Vec<u8>>,
+    }
 }
 
 impl Exec {
