@@ -101,7 +101,7 @@ fn program(text: &str) -> Vec<String> {
 }
 
 fn json_list(text: &str) -> Option<Vec<String>> {
-    text.starts_with('[').then(|| serde_json::from_str(text).ok()).flatten()
+    text.starts_with('[').then(|| serde_json::from_slice(text.as_bytes()).ok()).flatten()
 }
 
 /// `a=b c="d e"`, or in the old form `a b and the rest`.

@@ -1,7 +1,7 @@
 //! Requests to the daemon: where it is, paths and queries, answers and errors.
 
 use std::cell::RefCell;
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::os::fd::OwnedFd;
 
 use serde::Serialize;
@@ -195,6 +195,20 @@ pub(crate) fn whole(mut response: Response) -> Result<String, Failure> {
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
     json::from_answer(text.as_bytes())
         .map_err(|error| Failure::new(format!("the daemon's answer is not understood: {error}")))
+}
+
+/// Reads the objects of a stream as they come. A daemon ends each with a line's end, and writes
+/// none in between.
+pub(crate) fn objects<T: DeserializeOwned>(
+    response: Response,
+) -> impl Iterator<Item = Result<T, Failure>> {
+    let lines = io::BufReader::new(response).split(b'\n');
+    let texts =
+        lines.filter(|line| line.as_ref().map_or(true, |line| !line.trim_ascii().is_empty()));
+    texts.map(|line| {
+        let line = line.map_err(broken)?;
+        serde_json::from_slice(&line).map_err(|error| broken(error.into()))
+    })
 }
 
 /// A connection that broke while an answer came.

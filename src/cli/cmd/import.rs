@@ -1,13 +1,13 @@
 //! `import`: an image from a file, from standard input, or from the web.
 
 use std::fs::File;
-use std::io::{BufReader, IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read, Write};
 
 use super::create::reason;
 use super::images::target;
 use crate::base::units::human_size;
 use crate::cli::args::Args;
-use crate::cli::client::{Target, broken};
+use crate::cli::client::{Target, objects};
 use crate::cli::fail::{Failure, Outcome};
 use crate::cli::output::{escaped, print};
 use crate::cli::session::Session;
@@ -58,9 +58,8 @@ pub(crate) fn show(response: Response) -> Result<String, Failure> {
     let mut last = None;
     let mut open_line = false;
     let mut err = std::io::stderr().lock();
-    let messages = serde_json::Deserializer::from_reader(BufReader::new(response));
-    for message in messages.into_iter::<Message>() {
-        let message = message.map_err(|error| broken(error.into()))?;
+    for message in objects::<Message>(response) {
+        let message = message?;
         if let Some(error) = message.error_detail {
             return Err(Failure::new(error.message));
         }

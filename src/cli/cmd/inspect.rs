@@ -148,7 +148,7 @@ pub(crate) fn show(args: &Args, names: &[String], look_up: &dyn Fn(&str) -> Foun
 }
 
 fn apply(template: &Template, kind: Kind, text: &str) -> Result<String, Failure> {
-    let object: Value = serde_json::from_str(text)
+    let object: Value = serde_json::from_slice(text.as_bytes())
         .map_err(|error| Failure::new(format!("the daemon's answer is not understood: {error}")))?;
     let line =
         template.run_on_object(kind, &object).map_err(|error| Failure::template(&error, 1))?;

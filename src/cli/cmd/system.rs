@@ -1,13 +1,11 @@
 //! `info`, `version`, `events`.
 
-use std::io::BufReader;
-
 use serde_json::{Value, json};
 
 use crate::base::Timestamp;
 use crate::base::units::binary_size;
 use crate::cli::args::Args;
-use crate::cli::client::{Target, broken, filters};
+use crate::cli::client::{Target, filters, objects};
 use crate::cli::fail::{Failure, Outcome};
 use crate::cli::output::{escaped, print, rfc3339_here};
 use crate::cli::session::Session;
@@ -55,7 +53,7 @@ fn run(template: &Template, data: &Data) -> Result<String, Failure> {
 }
 
 fn parsed(text: &str) -> Result<Value, Failure> {
-    serde_json::from_str(text)
+    serde_json::from_slice(text.as_bytes())
         .map_err(|error| Failure::new(format!("the daemon's answer is not understood: {error}")))
 }
 
@@ -288,9 +286,8 @@ pub(crate) fn events(session: &Session, args: &Args) -> Outcome {
         .maybe("until", time("until")?.as_deref())
         .maybe("filters", filters(&args.filters()).as_deref());
     let response = session.client()?.stream("GET", target.as_str(), RequestBody::Empty)?;
-    let stream = serde_json::Deserializer::from_reader(BufReader::new(response));
-    for event in stream.into_iter::<Value>() {
-        let event = event.map_err(|error| broken(error.into()))?;
+    for event in objects::<Value>(response) {
+        let event = event?;
         match &template {
             Some(template) => print(&run(template, &Data::typed("Event", &event))?)?,
             None => print(&event_line(&event))?,

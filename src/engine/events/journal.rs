@@ -95,7 +95,7 @@ fn append(dir: &Path) -> io::Result<Open> {
 
 fn parse(line: &str) -> Option<Event> {
     let (seconds, nanos, kind, action, id, attributes): Line<String, BTreeMap<String, String>> =
-        serde_json::from_str(line).ok()?;
+        serde_json::from_slice(line.as_bytes()).ok()?;
     let kind = KINDS.into_iter().find(|known| *known == kind)?;
     Some(Event { kind, action, id, attributes, time: Timestamp { seconds, nanos } })
 }
