@@ -20,22 +20,40 @@ static COUNTER: AtomicU64 = AtomicU64::new(0);
 /// # Errors
 /// Those of the file system; the old file is then untouched and no temporary is left.
 pub fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    replace(path, bytes, mode, true)
+}
+
+/// Writes a file whose old content is worth nothing any more, and that counts as missing when it
+/// is not whole: durably, but a power cut within this call may leave an empty one. Most file
+/// systems then write their journal once instead of twice.
+///
+/// # Errors
+/// As for [`write`].
+pub fn write_anew(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    replace(path, bytes, mode, false)
+}
+
+fn replace(path: &Path, bytes: &[u8], mode: u32, keeps_old: bool) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     let temp = dir.join(format!("{TEMP_PREFIX}{}-{count}", std::process::id()));
-    let written = write_synced(&temp, bytes, mode).and_then(|()| std::fs::rename(&temp, path));
-    if let Err(error) = written {
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temp)?;
+        file.write_all(bytes)?;
+        if keeps_old {
+            file.sync_data()?;
+        }
+        std::fs::rename(&temp, path)?;
+        Ok(file)
+    };
+    let file = write().inspect_err(|_: &io::Error| {
         // The first error is the one to tell; a temporary that stays is swept at the next start.
         drop(std::fs::remove_file(&temp));
-        return Err(error);
+    })?;
+    if !keeps_old {
+        file.sync_all()?;
     }
     sync_dir(dir)
-}
-
-fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_data()
 }
 
 /// Makes the entries of directory `dir` durable.
@@ -73,9 +91,10 @@ mod tests {
         let path = dir.join("state.json");
         write(&path, b"one", 0o600).unwrap();
         write(&path, b"two", 0o600).unwrap();
+        write_anew(&path, b"three", 0o600).unwrap();
         std::fs::write(dir.join(".tmp-1-1"), "x").unwrap();
         sweep(&dir).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(std::fs::read(&path).unwrap(), b"three");
         assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
         std::fs::remove_dir_all(&dir).unwrap();
     }

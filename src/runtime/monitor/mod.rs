@@ -27,7 +27,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -146,6 +146,9 @@ struct Monitor {
     init: Option<(i32, OwnedFd)>,
     /// The process that made init, when it was not we.
     helper: Option<i32>,
+    /// The container's mounts, until we end. With the last process they would be unmounted before
+    /// its end is seen, and that writes all that the host's file system has not written yet.
+    mounts: Option<File>,
     /// Init's channel, until its end.
     channel: Option<OwnedFd>,
     main: Session,
@@ -203,6 +206,7 @@ impl Monitor {
             connections: Vec::new(),
             init: None,
             helper: None,
+            mounts: None,
             channel: None,
             main,
             execs: Execs::default(),
@@ -383,6 +387,8 @@ impl Monitor {
                 self.main.started();
                 if let Some((pid, _)) = self.init {
                     self.tell_control(&Reply::Started { pid, at: since });
+                    // One that has ended meanwhile has unmounted all itself.
+                    self.mounts = File::open(format!("/proc/{pid}/ns/mnt")).ok();
                 }
                 self.reap_helper();
             }
@@ -489,11 +495,11 @@ impl Monitor {
 fn write_exit(io_dir: &Path, exit: &Exit) -> Result<()> {
     let bytes = serde_json::to_vec(exit).expect("an exit has no map with odd keys");
     let path = io_dir.join(EXIT_FILE);
-    let written = atomic_file::write(&path, &bytes, 0o640).context(|| EXIT_FILE.into());
+    let written = atomic_file::write_anew(&path, &bytes, 0o640).context(|| EXIT_FILE.into());
     match written {
         // The oldest log gives way: who asks how a run ended needs an answer more.
         Err(error) if error.kind() == Kind::NoSpace && super::log::drop_oldest(io_dir) => {
-            atomic_file::write(&path, &bytes, 0o640).context(|| EXIT_FILE.into())
+            atomic_file::write_anew(&path, &bytes, 0o640).context(|| EXIT_FILE.into())
         }
         written => written,
     }
