@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::harness::{Cli, Daemon, Output, skiff};
+use crate::harness::{Cli, Daemon, Output, SOON, skiff};
 
 /// Our command line with a home of its own and no daemon named.
 fn at_home(d: &Daemon, args: &[&str]) -> Cli {
@@ -274,12 +274,80 @@ fn a_shell_completes_commands_flags_and_names() {
     assert_eq!(complete("skiff -H unix:///x run --memory-r"), "--memory-reservation");
     assert_eq!(complete("skiff context inspect de"), "default");
     assert!(complete("skiff rmi bus").starts_with("busybox:"));
-    for shell in ["zsh", "fish"] {
-        let script = d.ok(["completion", shell]);
-        assert!(script.contains("skiff"), "{shell}");
-        if Cli::new("sh").args(["-c", &format!("command -v {shell}")]).output().code == 0 {
-            let checked = Cli::new(shell).args(["-n"]).stdin(script).output();
-            assert_eq!(checked.code, 0, "{shell}: {}", checked.stderr);
+}
+
+fn is_there(program: &str) -> bool {
+    Cli::new("sh").args(["-c", &format!("command -v {program}")]).output().code == 0
+}
+
+#[test]
+fn fish_completes_commands_flags_and_names() {
+    if !is_there("fish") {
+        skip!("no fish on this machine");
+    }
+    let d = Daemon::start();
+    d.ok(["create", "--name", "some-name", "busybox", "true"]);
+    let script = d.dir().join("skiff.fish");
+    fs::write(&script, d.ok(["completion", "fish"])).unwrap();
+    let checked = Cli::new("fish").args(["-n", script.to_str().unwrap()]).output();
+    assert_eq!((checked.code, checked.stderr.as_str()), (0, ""));
+    let complete = |words: &str| {
+        let ask = format!(
+            "function skiff; {} $argv; end; source {}; complete -C '{words}'",
+            skiff(),
+            script.display()
+        );
+        let out = Cli::new("fish").args(["--no-config", "-c", &ask]).env("DOCKER_HOST", &d.host());
+        let out = out.env("HOME", d.dir().to_str().unwrap()).output().ok();
+        out.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(complete("skiff ru"), ["run"]);
+    assert_eq!(complete("skiff rm some"), ["some-name"]);
+    assert_eq!(complete("skiff run --memory-r"), ["--memory-reservation"]);
+    assert_eq!(complete("skiff container insp"), ["inspect"]);
+    assert_eq!(complete("skiff completion z"), ["zsh"]);
+    assert!(complete("skiff rmi bus")[0].starts_with("busybox:"));
+    let file = d.dir().join("skiff.f");
+    assert_eq!(complete(&format!("skiff import {}", file.display())), [script.to_str().unwrap()]);
+}
+
+#[test]
+fn zsh_completes_commands_flags_and_names() {
+    if !is_there("zsh") {
+        skip!("no zsh on this machine");
+    }
+    let d = Daemon::start();
+    d.ok(["create", "--name", "some-name", "busybox", "true"]);
+    let script = d.dir().join("_skiff");
+    fs::write(&script, d.ok(["completion", "zsh"])).unwrap();
+    let checked = Cli::new("zsh").args(["-n", script.to_str().unwrap()]).output();
+    assert_eq!((checked.code, checked.stderr.as_str()), (0, ""));
+    fs::create_dir(d.dir().join("bin")).unwrap();
+    std::os::unix::fs::symlink(skiff(), d.dir().join("bin/skiff")).unwrap();
+    let dir = d.dir().display();
+    // Found on the fpath, as when it is installed; and read, as the manual says.
+    for by in ["compinit -D -u", "compinit -D -u; source ./_skiff"] {
+        for (typed, word) in [
+            ("skiff unp", "unpause"),
+            ("skiff rm some", "some-name"),
+            ("skiff run --memory-r", "--memory-reservation"),
+            ("skiff -H x container insp", "inspect"),
+            ("skiff import _sk", "_skiff"),
+        ] {
+            // What is completed is on the line that is then entered.
+            let ask = format!(
+                "zmodload zsh/zpty; cd {dir}; zpty z zsh -f -i\n\
+                 zpty -w z 'PATH={dir}/bin:$PATH; fpath=({dir} $fpath); autoload -U compinit; {by}; \
+                 show() {{ print -r -- \"<$BUFFER>\"; }}; zle -N show; bindkey \"^X\" show; \
+                 print READY-$((1))'\n\
+                 zpty -r -m z out '*READY-1*'\n\
+                 zpty -n -w z $'{typed}\\t\\C-x'\n\
+                 zpty -r -m z out '*<*>*'; print -r -- $out"
+            );
+            let out = Cli::new("zsh").args(["-f", "-c", &ask]).env("DOCKER_HOST", &d.host());
+            let out = out.env("TERM", "dumb").limit(SOON).output().stdout;
+            let line = out.rsplit_once('<').map_or("", |(_, rest)| rest);
+            assert!(line.contains(word), "{by}: {typed}: {out}");
         }
     }
 }

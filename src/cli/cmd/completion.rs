@@ -67,62 +67,89 @@ fn with_value(command: &Command) -> String {
 const CONTAINERS: &str = "$(skiff ps -a --format '{{.Names}}' 2>/dev/null)";
 const IMAGES: &str = "$(skiff images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null)";
 
-fn bash() -> String {
-    let mut cases = String::new();
+/// What sets `flags` and `list` by `$command`; `files` is what a shell offers files by.
+fn cases(files: &str) -> String {
+    let top = (flag_words(&PROGRAM), top_words().join(" "));
+    let mut cases = format!("        '') flags='{}' list='{}' ;;\n", top.0, top.1);
     for command in served() {
         let mut patterns: Vec<String> =
             command.groups.iter().map(|(group, name)| format!("\"{group} {name}\"")).collect();
         if !command.name.is_empty() {
             patterns.insert(0, command.name.to_owned());
         }
-        let words = match command.names {
-            Names::Nothing if command.name == "completion" => "bash zsh fish".to_owned(),
+        let list = match command.names {
+            Names::Nothing if command.name == "completion" => "list='bash zsh fish'".to_owned(),
             Names::Nothing => String::new(),
-            Names::Containers => CONTAINERS.to_owned(),
-            Names::Images => IMAGES.to_owned(),
-            Names::Objects => format!("{CONTAINERS} {IMAGES}"),
-            Names::Contexts => "$(skiff context ls -q 2>/dev/null)".to_owned(),
-            Names::Files => "$(compgen -f -- \"$cur\")".to_owned(),
+            Names::Containers => format!("list=\"{CONTAINERS}\""),
+            Names::Images => format!("list=\"{IMAGES}\""),
+            Names::Objects => format!("list=\"{CONTAINERS} {IMAGES}\""),
+            Names::Contexts => "list=\"$(skiff context ls -q 2>/dev/null)\"".to_owned(),
+            Names::Files => files.to_owned(),
         };
         cases.push_str(&format!(
-            "        {}) flags='{}' words=\"{words}\" ;;\n",
+            "        {}) flags='{}' {list} ;;\n",
             patterns.join("|"),
             flag_words(command)
         ));
     }
     for (group, names) in served_groups() {
-        cases.push_str(&format!("        {group}) words='{}' ;;\n", names.join(" ")));
+        cases.push_str(&format!("        {group}) list='{}' ;;\n", names.join(" ")));
     }
+    cases
+}
+
+/// What finds `$command` among the words before the one that is completed.
+fn search(before: &str) -> String {
     let groups: Vec<&str> = served_groups().into_iter().map(|(group, _)| group).collect();
     format!(
-        "# Completion of skiff for bash.\n\
-         _skiff() {{\n\
-         \x20   local cur=\"${{COMP_WORDS[COMP_CWORD]}}\" command= flags= words= word skip=\n\
-         \x20   for word in \"${{COMP_WORDS[@]:1:COMP_CWORD-1}}\"; do\n\
+        "\x20   for word in {before}; do\n\
          \x20       case \"$command$skip\" in skip) skip= ; continue ;; esac\n\
          \x20       case \"$word\" in {}) skip=skip; continue ;; -*) continue ;; esac\n\
          \x20       case \"$command\" in\n\
          \x20           '') command=\"$word\" ;;\n\
          \x20           {}) command=\"$command $word\" ;;\n\
          \x20       esac\n\
-         \x20   done\n\
+         \x20   done\n",
+        with_value(&PROGRAM),
+        groups.join("|")
+    )
+}
+
+fn bash() -> String {
+    format!(
+        "# Completion of skiff for bash.\n\
+         _skiff() {{\n\
+         \x20   local cur=\"${{COMP_WORDS[COMP_CWORD]}}\" command= flags= list= word skip=\n\
+         {}\
          \x20   case \"$command\" in\n\
-         \x20       '') flags='{}' words='{}' ;;\n\
-         {cases}\
+         {}\
          \x20   esac\n\
-         \x20   case \"$cur\" in -*) words=\"$flags\" ;; esac\n\
-         \x20   COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n\
+         \x20   case \"$cur\" in -*) list=\"$flags\" ;; esac\n\
+         \x20   COMPREPLY=($(compgen -W \"$list\" -- \"$cur\"))\n\
          }}\n\
          complete -o default -F _skiff skiff\n",
-        with_value(&PROGRAM),
-        groups.join("|"),
-        flag_words(&PROGRAM),
-        top_words().join(" "),
+        search("\"${COMP_WORDS[@]:1:COMP_CWORD-1}\""),
+        cases("list=\"$(compgen -f -- \"$cur\")\"")
     )
 }
 
 fn zsh() -> String {
-    format!("#compdef skiff\nautoload -U +X bashcompinit && bashcompinit\n{}", bash())
+    format!(
+        "#compdef skiff\n\
+         # Completion of skiff for zsh: to be read by it, or as _skiff on its fpath.\n\
+         _skiff() {{\n\
+         \x20   local cur=\"$words[CURRENT]\" command= flags= list= files= word skip=\n\
+         {}\
+         \x20   case \"$command\" in\n\
+         {}\
+         \x20   esac\n\
+         \x20   case \"$cur\" in -*) list=\"$flags\" files= ;; esac\n\
+         \x20   if [ -n \"$files\" ]; then _files; else compadd -- ${{=list}}; fi\n\
+         }}\n\
+         if [ \"$funcstack[1]\" = _skiff ]; then _skiff; else compdef _skiff skiff; fi\n",
+        search("\"${(@)words[2,CURRENT-1]}\""),
+        cases("files=yes")
+    )
 }
 
 fn fish() -> String {
@@ -148,14 +175,18 @@ fn fish() -> String {
         }
         names.dedup();
         let when = format!("-n '__fish_seen_subcommand_from {}'", names.join(" "));
-        let list = match command.names {
-            Names::Containers => "(skiff ps -a --format \"{{.Names}}\" 2>/dev/null)",
-            Names::Images => "(skiff images --format \"{{.Repository}}:{{.Tag}}\" 2>/dev/null)",
-            Names::Contexts => "(skiff context ls -q 2>/dev/null)",
-            Names::Nothing | Names::Objects | Names::Files => "",
-        };
-        if !list.is_empty() {
-            line(format!("{when} -a '{list}'"));
+        let containers = "(skiff ps -a --format \"{{.Names}}\" 2>/dev/null)";
+        let images = "(skiff images --format \"{{.Repository}}:{{.Tag}}\" 2>/dev/null)";
+        match command.names {
+            Names::Containers => line(format!("{when} -a '{containers}'")),
+            Names::Images => line(format!("{when} -a '{images}'")),
+            Names::Objects => line(format!("{when} -a '{containers} {images}'")),
+            Names::Contexts => line(format!("{when} -a '(skiff context ls -q 2>/dev/null)'")),
+            Names::Files => line(format!("{when} -F")),
+            Names::Nothing if command.name == "completion" => {
+                line(format!("{when} -a 'bash zsh fish'"));
+            }
+            Names::Nothing => {}
         }
         for flag in command.all_flags().filter(|flag| !flag.help.is_empty()) {
             let short = flag.short.map_or(String::new(), |short| format!(" -s {short}"));
