@@ -73,6 +73,43 @@ fn detach_and_attach_again() {
 }
 
 #[test]
+fn detach_keys_of_the_config_file_hold_unless_others_are_given() {
+    let d = Daemon::start();
+    let dir = d.dir().join("config");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(dir.join("config.json"), r#"{"detachKeys": "ctrl-x,y"}"#).unwrap();
+    let config = ["--config", dir.to_str().unwrap()];
+    let with = |args: &[&str]| d.terminal(&[&config[..], args].concat());
+    d.ok(["run", "-dti", "--name", "cx", "busybox", "cat"]);
+    let mut t = with(&["attach", "cx"]);
+    wait_until("our terminal is raw", || t.is_raw());
+    // Those that hold without a file are input.
+    t.type_in("\x10\x11a\r");
+    t.expect("a\r\n");
+    t.type_in("\x18y");
+    assert_eq!(t.wait(), 1);
+    let mut t = with(&["attach", "--detach-keys", "ctrl-a", "cx"]);
+    wait_until("our terminal is raw", || t.is_raw());
+    t.type_in("\x18yb\r");
+    t.expect("b\r\n");
+    t.type_in("\x01");
+    assert_eq!(t.wait(), 1);
+    for args in [&["exec", "-ti", "cx", "cat"][..], &["run", "-ti", "--rm", "busybox", "cat"]] {
+        let mut t = with(args);
+        wait_until("our terminal is raw", || t.is_raw());
+        t.type_in("c\r");
+        t.expect("c\r\n");
+        t.type_in("\x18y");
+        // As with the flag: exec and attach tell by 1 that they were left, run does not.
+        assert_eq!(t.wait(), i32::from(args[0] == "exec"), "{args:?}");
+    }
+    std::fs::write(dir.join("config.json"), r#"{"detachKeys": "ctrl-nothing"}"#).unwrap();
+    let mut t = with(&["attach", "cx"]);
+    t.expect("ctrl-nothing");
+    assert_eq!(t.wait(), 1);
+}
+
+#[test]
 fn a_half_sequence_of_detach_keys_is_input() {
     let d = Daemon::start();
     let mut t = d.terminal(&[
