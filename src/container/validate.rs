@@ -270,11 +270,8 @@ fn check_names_and_servers(host: &HostConfig) -> Result<()> {
     for entry in &host.extra_hosts {
         let invalid = || Error::bad_parameter(format!("bad format for add-host: {entry:?}"));
         let (name, address) = entry.split_once([':', '=']).ok_or_else(invalid)?;
-        if address == "host-gateway" {
-            return unserved(format!("host-gateway (add-host {entry})"));
-        }
         let address = address.trim_start_matches('[').trim_end_matches(']');
-        if address.parse::<IpAddr>().is_err() {
+        if address != "host-gateway" && address.parse::<IpAddr>().is_err() {
             return bad(format!("invalid IP address in add-host: {address:?}"));
         }
         if !word(&name.to_owned()) {

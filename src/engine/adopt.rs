@@ -80,6 +80,7 @@ impl Engine {
         }
         self.networks.settle()?;
         self.refresh_names();
+        self.watch_resolvers();
         self.sweep(rubbish);
         for id in dead {
             let slot = self.slot(id.as_str())?;

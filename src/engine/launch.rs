@@ -62,8 +62,8 @@ impl Engine {
 
         make_dir(&run_dir, 0o700)?;
         let attachments = network.as_ref().map_or(&[][..], |network| &network.attachments);
-        let peers = self.peers(record, attachments);
-        super::etc::write(record, &self.options.dns, &run_dir, peer.as_deref(), &peers)?;
+        self.write_etc(record, &run_dir, peer.as_deref(), attachments)?;
+        self.write_own_names(record, attachments)?;
         let cgroup::Created { dirs, v2, warnings } = self.cgroups.create(id, &record.host)?;
         for warning in warnings {
             crate::warn!("container {}: {warning}", id.short());

@@ -27,6 +27,7 @@ mod pause;
 mod policy;
 mod prune;
 mod remove;
+mod resolver;
 mod slot;
 mod start;
 mod stats;

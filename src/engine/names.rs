@@ -1,14 +1,14 @@
-//! The names that containers know each other by: lines of their `hosts`.
+//! The names that containers know each other by.
 //!
-//! - On a network that users have made, everybody knows everybody by name, id and aliases; on the
-//!   default one by links alone.
+//! - On a network that users have made, everybody knows everybody by name, id and aliases: those
+//!   are asked for by DNS (`resolver`). On the default one links alone are known: lines of `hosts`.
 //! - The lines are written anew, in place, whenever somebody comes or goes. They are files: names
 //!   are known while no daemon is there.
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,15 +21,14 @@ use crate::network;
 use crate::warn;
 
 impl Engine {
-    /// Addresses with their names, as `record` with these places on networks knows them: its own
-    /// ones first.
+    /// Addresses with their names, as the `hosts` of `record` with these places on networks has
+    /// them: its own ones first.
     pub(super) fn peers(
         &self,
         record: &Record,
         attachments: &[Attachment],
-    ) -> Vec<(Ipv4Addr, String)> {
-        let others =
-            if knows_others(record, attachments) { self.on_networks() } else { Vec::new() };
+    ) -> Vec<(IpAddr, String)> {
+        let others = if has_links(record, attachments) { self.on_networks() } else { Vec::new() };
         names(record, attachments, &others)
     }
 
@@ -87,15 +86,36 @@ impl Engine {
         all
     }
 
-    /// Brings the names that running containers know up to date.
+    /// Brings all that running containers know of networks up to date.
     pub(super) fn refresh_names(&self) {
         let _ordered = self.names.lock();
         let all = self.on_networks();
-        for Snapshot { record, state, networks, .. } in &all {
-            if !matches!(state, State::Running { .. }) || !knows_others(record, networks) {
+        self.refresh_hosts(&all, |_| true);
+        self.refresh_own_names(&all);
+        self.refresh_networks(&all);
+    }
+
+    /// After a container came or went: its neighbours get to know.
+    pub(super) fn neighbours_changed(&self, attachments: &[Attachment]) {
+        if attachments.is_empty() {
+            return;
+        }
+        let _ordered = self.names.lock();
+        let all = self.on_networks();
+        // On the default network links may lead to it.
+        self.refresh_hosts(&all, |s| has_links(&s.record, &s.networks));
+        if attachments.iter().any(is_made) {
+            self.refresh_networks(&all);
+        }
+    }
+
+    fn refresh_hosts(&self, all: &[Snapshot], chosen: impl Fn(&Snapshot) -> bool) {
+        for snapshot in all {
+            let Snapshot { record, state, networks, .. } = snapshot;
+            if !matches!(state, State::Running { .. }) || !chosen(snapshot) {
                 continue;
             }
-            let text = super::etc::hosts_of(record, &names(record, networks, &all));
+            let Ok(text) = self.hosts_of(record, &names(record, networks, all)) else { continue };
             let path = self.run_dir(&record.id).join("hosts");
             if let Err(error) = write_over(&path, &text) {
                 // One that has just ended has none.
@@ -105,23 +125,24 @@ impl Engine {
             }
         }
     }
-
-    /// After a container came or went: its neighbours get to know.
-    pub(super) fn neighbours_changed(&self, attachments: &[Attachment]) {
-        // On the default network links may lead to it.
-        if !attachments.is_empty() {
-            self.refresh_names();
-        }
-    }
 }
 
-fn knows_others(record: &Record, attachments: &[Attachment]) -> bool {
-    attachments.iter().any(|attachment| attachment.network != network::DEFAULT)
-        || !record.host.links.is_empty()
+/// Whether it is a place on a network that a user has made.
+pub(super) fn is_made(attachment: &Attachment) -> bool {
+    attachment.network != network::DEFAULT
+}
+
+fn has_links(record: &Record, attachments: &[Attachment]) -> bool {
+    !record.host.links.is_empty() && !attachments.iter().all(is_made)
+}
+
+/// The addresses of a place.
+pub(super) fn addresses(place: &Attachment) -> impl Iterator<Item = IpAddr> {
+    [place.address.into()].into_iter()
 }
 
 /// Writes without a moment at which the file is empty or another one: it is mounted.
-fn write_over(path: &Path, text: &str) -> std::io::Result<()> {
+pub(super) fn write_over(path: &Path, text: &str) -> std::io::Result<()> {
     if std::fs::read_to_string(path)? == text {
         return Ok(());
     }
@@ -134,7 +155,7 @@ fn names(
     record: &Record,
     attachments: &[Attachment],
     others: &[Snapshot],
-) -> Vec<(Ipv4Addr, String)> {
+) -> Vec<(IpAddr, String)> {
     let mut lines = Vec::new();
     let (host, domain) = (&record.config.hostname, &record.config.domainname);
     let own = match domain.as_str() {
@@ -143,65 +164,60 @@ fn names(
     };
     let shares = matches!(record.host.network_mode, NetworkMode::Host);
     if attachments.is_empty() && !shares && !host.is_empty() {
-        lines.push((Ipv4Addr::LOCALHOST, own.clone()));
+        lines.push((Ipv4Addr::LOCALHOST.into(), own.clone()));
     }
     for attachment in attachments {
-        let mut words: Vec<String> = own.split_whitespace().map(str::to_owned).collect();
-        if attachment.network != network::DEFAULT {
-            words.extend(known_as(record, attachment));
-        }
-        lines.push((attachment.address, distinct(words)));
+        lines.extend(addresses(attachment).map(|address| (address, own.clone())));
     }
-    let mut links: Vec<&String> = record.host.links.iter().collect();
-    links.extend(record.endpoints.values().flat_map(|endpoint| &endpoint.links));
+    let links = || record.host.links.iter().map(|link| split_link(link));
     for Snapshot { record: other, networks, .. } in others {
         if other.id == record.id {
             continue;
         }
-        for place in networks.iter() {
+        for place in networks.iter().filter(|place| !is_made(place)) {
             if !attachments.iter().any(|own| own.network_id == place.network_id) {
                 continue;
             }
-            let mut words: Vec<String> = links
-                .iter()
-                .map(|link| split_link(link))
+            let mut words: Vec<String> = links()
                 .filter(|(name, _)| means(name, other))
                 .map(|(_, alias)| alias.to_owned())
                 .collect();
-            if !words.is_empty() || place.network != network::DEFAULT {
+            if !words.is_empty() {
                 words.extend(known_as(other, place));
-                lines.push((place.address, distinct(words)));
+                let words = distinct(words).join(" ");
+                lines.extend(addresses(place).map(|address| (address, words.clone())));
             }
         }
     }
     lines
 }
 
+/// The container that a link leads to, and the name that it goes by.
+pub(super) fn split_link(link: &str) -> (&str, &str) {
+    let (name, alias) = link.split_once(':').unwrap_or((link, link));
+    (name.trim_start_matches('/'), alias.rsplit('/').next().unwrap_or(alias))
+}
+
 /// The names by which others on a network know a container.
-fn known_as(record: &Record, place: &Attachment) -> Vec<String> {
+pub(super) fn known_as(record: &Record, place: &Attachment) -> Vec<String> {
     let mut names = vec![record.name.clone()];
     if let Some(endpoint) = record.endpoints.get(&place.network) {
         names.extend(endpoint.aliases.iter().cloned());
     }
     names.push(record.id.short().to_owned());
-    names
-}
-
-/// The container that a link leads to, and the name that it goes by.
-fn split_link(link: &str) -> (&str, &str) {
-    let (name, alias) = link.split_once(':').unwrap_or((link, link));
-    (name, alias.rsplit('/').next().unwrap_or(alias))
+    if is_made(place) {
+        names.push(record.config.hostname.clone());
+    }
+    distinct(names)
 }
 
 fn means(name: &str, record: &Record) -> bool {
-    let name = name.trim_start_matches('/');
     record.name == name || name.len() >= 12 && record.id.as_str().starts_with(name)
 }
 
-fn distinct(words: Vec<String>) -> String {
+fn distinct(words: Vec<String>) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    let words: Vec<_> = words.into_iter().filter(|word| seen.insert(word.clone())).collect();
-    words.join(" ")
+    words.into_iter().filter(|word| seen.insert(word.clone())).collect()
 }
 
 #[cfg(test)]
@@ -233,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_known_on_made_networks_and_by_links() {
+    fn neighbours_are_known_in_hosts_by_links_alone() {
         let mut web = record("web");
         web.config.hostname = "box".into();
         let mut db = record("db");
@@ -241,6 +257,9 @@ mod tests {
         db.endpoints.insert("mine".into(), endpoint);
         let far = running(record("far"), vec![place("other", 9)]);
         let short = db.id.short().to_owned();
+        db.config.hostname.clone_from(&short);
+        assert_eq!(known_as(&db, &place("mine", 4)), ["db", "store", &short]);
+        assert_eq!(known_as(&web, &place("mine", 4))[2], "box");
         let db = running(db, vec![place("bridge", 3), place("mine", 4)]);
         let others = [db, far];
         let own = [place("bridge", 2), place("mine", 5)];
@@ -250,15 +269,12 @@ mod tests {
         };
         assert_eq!(shown(&web, &[]), ["127.0.0.1 box"]);
         assert_eq!(shown(&web, &own[..1]), ["10.0.0.2 box"]);
-        let id = web.id.short().to_owned();
-        assert_eq!(
-            shown(&web, &own[1..]),
-            [format!("10.0.0.5 box web {id}"), format!("10.0.0.4 db store {short}")]
-        );
-        web.host.links = vec!["db:base".into()];
+        assert_eq!(shown(&web, &own[1..]), ["10.0.0.5 box"]);
+        web.host.links = vec!["/db:/web/base".into()];
         assert_eq!(
             shown(&web, &own[..1]),
             ["10.0.0.2 box".to_owned(), format!("10.0.0.3 base db {short}")]
         );
+        assert_eq!(shown(&web, &own[1..]), ["10.0.0.5 box"]);
     }
 }

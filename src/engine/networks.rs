@@ -256,12 +256,14 @@ impl Engine {
         if let Some(joined) = undo.keep() {
             let mut networks = snapshot.networks.to_vec();
             networks.push(joined.clone());
-            self.set_networks(&slot, record.run, networks)
+            self.serve_names_of_running(&slot, &networks)
+                .and_then(|()| self.set_networks(&slot, record.run, networks))
                 .inspect_err(|_| self.leave(&slot, &joined))?;
         }
         drop(ordered);
-        self.emit_network("connect", &network, Some(&slot.id));
         self.refresh_names();
+        self.refresh_resolver(&slot);
+        self.emit_network("connect", &network, Some(&slot.id));
         Ok(())
     }
 
@@ -300,8 +302,9 @@ impl Engine {
             self.set_networks(&slot, snapshot.record.run, rest)?;
         }
         drop(ordered);
-        self.emit_network("disconnect", &network, Some(&slot.id));
         self.refresh_names();
+        self.refresh_resolver(&slot);
+        self.emit_network("disconnect", &network, Some(&slot.id));
         Ok(())
     }
 

@@ -121,6 +121,8 @@ impl Engine {
         let recorded = guard((), |()| self.take_back(claim, &before));
         let supervisor =
             self.prepare_supervisor(&claim.slot, &monitor, record.run).map_err(fail)?;
+        // Before go(): its first question is answered.
+        self.serve_names(&monitor, &prepared.launch).map_err(fail)?;
         // Before go(): they must miss nothing.
         hand_over_attachers(&claim.slot, &monitor);
         step::done("start.handed-over");

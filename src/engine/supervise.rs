@@ -10,7 +10,6 @@ use super::slot::Slot;
 use super::wait::last_exit;
 use crate::base::{Timestamp, step};
 use crate::container::{DiskState, State};
-use crate::model::Attachment;
 use crate::runtime::handle::{Handle, read_exit};
 use crate::warn;
 
@@ -29,6 +28,10 @@ impl Engine {
         if let Err(error) = &told {
             warn!("container {}: {error}", slot.id.short());
         }
+        let places = std::mem::take(&mut slot.lock().networks);
+        // Before anybody gets its address, and before anybody is told: who asks for its name next
+        // finds none.
+        self.neighbours_changed(&places);
         // Kills what a monitor that died has left running. Dying in here, adopt finds exit.json
         // and releases the rest.
         self.release(&slot.id);
@@ -36,11 +39,10 @@ impl Engine {
         let exit = told.ok().or_else(|| read_exit(&self.layout.io(&slot.id)));
         let exit = exit.filter(|exit| exit.run == run);
         let state = settle(&slot.record(), exit).unwrap_or_else(|| self.lose_run(slot));
-        let places = self.show_exit(slot, state, began.elapsed());
+        self.show_exit(slot, state, began.elapsed());
         // Attached clients see the end of their streams from now on.
         monitor.published();
         drop(monitor);
-        self.neighbours_changed(&places);
         self.remove_if_automatic(slot);
         self.start_again(slot);
     }
@@ -61,9 +63,8 @@ impl Engine {
         lost(started_at, finished_at)
     }
 
-    /// Shows the end of a run, and tells it to those who wait. Gives the places on networks that
-    /// it had.
-    fn show_exit(&self, slot: &Slot, state: State, length: Duration) -> Arc<[Attachment]> {
+    /// Shows the end of a run, and tells it to those who wait.
+    fn show_exit(&self, slot: &Slot, state: State, length: Duration) {
         let (code, error) = last_exit(&state);
         let oom_killed = matches!(state, State::Exited { oom_killed: true, .. });
         let mut inner = slot.lock();
@@ -71,7 +72,7 @@ impl Engine {
         inner.stop = None;
         inner.monitor = None;
         self.execs.end_of_run(&slot.id);
-        let places = std::mem::take(&mut inner.networks);
+        inner.networks = Arc::default();
         if inner.health.is_some() {
             inner.end_health();
             self.health_ended();
@@ -84,6 +85,5 @@ impl Engine {
         let more = [("exitCode", code_text), ("execDuration", seconds)];
         self.emit_container("die", &inner.record, &more);
         inner.tell_exit(code, error.as_deref());
-        places
     }
 }

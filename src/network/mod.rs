@@ -8,6 +8,7 @@
 //!   the address lingers: it is not given out again.
 
 mod bridge;
+pub mod dns;
 mod firewall;
 mod made;
 mod namespace;

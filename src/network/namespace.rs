@@ -55,14 +55,14 @@ impl Drop for Pending {
     }
 }
 
-fn spawn<T: Send + 'static>(
+pub(super) fn spawn<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<JoinHandle<Result<T>>> {
     let thread = std::thread::Builder::new().name("network".into()).stack_size(SMALL_STACK);
     thread.spawn(work).context(|| "start a thread (network)".into())
 }
 
-fn join<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
+pub(super) fn join<T>(thread: JoinHandle<Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|_| Err(ended()))
 }
 

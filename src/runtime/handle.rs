@@ -224,6 +224,15 @@ impl Handle {
         self.request(&request, &early, &[socket.as_fd()])
     }
 
+    /// Lets the monitor serve names by these sockets: datagrams and streams, which were opened in
+    /// the network namespace given.
+    ///
+    /// # Errors
+    /// `Conflict` when the container is on its way out; when the monitor is gone.
+    pub fn serve_names(&self, sockets: [BorrowedFd<'_>; 3]) -> Result<()> {
+        self.request(&Request::Names, &[], &sockets)
+    }
+
     /// Sends `signal` to the init of the container.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! - A monitor outlives the daemon; `proto` only grows, since an old monitor may meet a new daemon.
 
 pub mod cgroup;
+pub mod dns;
 pub mod exe;
 pub mod handle;
 pub mod health;

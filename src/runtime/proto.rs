@@ -8,7 +8,7 @@
 //! control (made at spawn):    daemon --Go--> monitor, which answers Started or Failed;
 //!                             later, once: Exited
 //! watch (made at adoption):   Watch --> Status; later, once: Exited
-//! request (one per call):     Status, Attach, Signal, Resize, Kill, Execs --> its answer
+//! request (one per call):     Status, Attach, Signal, Resize, Kill, Names, Execs --> its answer
 //! exec (one per exec):        Exec --> Started or Failed; later ExecEnded
 //!                             WatchExec --> Exec; later, if it runs still: ExecEnded
 //! ```
@@ -82,6 +82,9 @@ pub(crate) enum Request {
         /// Which session.
         session: String,
     },
+    /// Serve names by the sockets beside the packet: datagrams, streams, and the network namespace
+    /// that they were opened in.
+    Names,
     /// Kill init, started or not. This connection is told of the exit, if there is one, and stays
     /// open until the monitor has ended.
     Kill,
@@ -136,6 +139,7 @@ impl TryFrom<RequestFields> for Request {
             }),
             "execs" => Request::Execs,
             "watch-exec" => Request::WatchExec { session: asked.ok_or("no session")? },
+            "names" => Request::Names,
             "kill" => Request::Kill,
             _ => Request::Unknown,
         })
@@ -370,6 +374,7 @@ mod tests {
         };
         check(r#"{"request":"go"}"#, Request::Go);
         check(r#"{"request":"watch","new":1}"#, Request::Watch);
+        check(r#"{"request":"names"}"#, Request::Names);
         check(
             r#"{"request":"signal","number":9}"#,
             Request::Signal { session: MAIN.into(), number: 9 },

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 use std::path::Path;
 use std::time::Instant;
 
@@ -192,19 +192,45 @@ impl Inotify {
     /// # Errors
     /// ENOSPC when the user's limit of watches is reached; EMFILE; those of the path.
     pub fn watch_dir(dir: &Path) -> io::Result<Inotify> {
-        let dir = super::fs::c_path(dir)?;
-        // SAFETY: inotify_init1 takes an integer and touches no memory of ours.
-        let fd = check(unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) })?;
-        // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let inotify = Inotify::new()?;
         let mask = libc::IN_MODIFY
             | libc::IN_CREATE
             | libc::IN_MOVED_FROM
             | libc::IN_MOVED_TO
             | libc::IN_ONLYDIR;
-        // SAFETY: `dir` is NUL-terminated and outlives the call; `fd` is open.
-        check(unsafe { libc::inotify_add_watch(fd.as_raw_fd(), dir.as_ptr(), mask) })?;
-        Ok(Inotify(File::from(fd)))
+        inotify.add(dir, mask)?;
+        Ok(inotify)
+    }
+
+    /// Watches nothing yet.
+    ///
+    /// # Errors
+    /// EMFILE; ENOMEM.
+    pub fn new() -> io::Result<Inotify> {
+        // SAFETY: inotify_init1 takes an integer and touches no memory of ours.
+        let fd = check(unsafe { libc::inotify_init1(libc::IN_CLOEXEC | libc::IN_NONBLOCK) })?;
+        // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
+        Ok(Inotify(unsafe { File::from_raw_fd(fd) }))
+    }
+
+    /// Watches also a file, or the entries of a directory: written to the end, made, moved,
+    /// deleted.
+    ///
+    /// # Errors
+    /// ENOSPC when the user's limit of watches is reached; those of the path.
+    pub fn watch_replacing(&self, path: &Path) -> io::Result<()> {
+        let mask = libc::IN_CLOSE_WRITE
+            | libc::IN_CREATE
+            | libc::IN_MOVED_FROM
+            | libc::IN_MOVED_TO
+            | libc::IN_DELETE;
+        self.add(path, mask)
+    }
+
+    fn add(&self, path: &Path, mask: u32) -> io::Result<()> {
+        let path = super::fs::c_path(path)?;
+        // SAFETY: `path` is NUL-terminated and outlives the call; the descriptor is open.
+        check(unsafe { libc::inotify_add_watch(self.0.as_raw_fd(), path.as_ptr(), mask) }).map(drop)
     }
 
     /// Forgets what has been told so far; it readies for reading again with the next change.

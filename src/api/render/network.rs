@@ -50,6 +50,9 @@ pub(super) fn networks(
             let mut names = vec![record.name.clone()];
             names.extend(shown.aliases.iter().flatten().cloned());
             names.push(record.id.short().to_owned());
+            if !names.contains(&record.config.hostname) {
+                names.push(record.config.hostname.clone());
+            }
             shown.dns_names = Some(names);
         }
     }

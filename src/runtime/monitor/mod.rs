@@ -19,6 +19,7 @@
 
 mod client;
 mod detach;
+mod dns;
 mod exec;
 mod facts;
 mod input;
@@ -35,6 +36,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use dns::NameServer;
 use exec::{Execs, Part};
 use requests::Connection;
 use session::{Event, Session};
@@ -124,6 +126,7 @@ enum Token {
     Init,
     Main(Event),
     Exec(usize, Part),
+    Names(dns::Part),
 }
 
 struct Monitor {
@@ -154,6 +157,8 @@ struct Monitor {
     main: Session,
     execs: Execs,
     run_dir: PathBuf,
+    /// Serves names, on networks that users have made.
+    names: Option<Box<NameServer>>,
 }
 
 /// What the init of a run or of an exec says next.
@@ -210,6 +215,7 @@ impl Monitor {
             channel: None,
             main,
             execs: Execs::default(),
+            names: None,
             run_dir: launch.run_dir.clone(),
             io_dir: launch.io_dir.clone(),
             cgroup_dirs: launch.cgroup_dirs.clone(),
@@ -244,6 +250,9 @@ impl Monitor {
             self.connections.retain(Connection::is_open);
             self.main.settle(now);
             self.execs.settle(now);
+            if let Some(names) = &mut self.names {
+                names.settle(now);
+            }
             self.tell_detached();
             while self.advance() {}
         }
@@ -274,6 +283,9 @@ impl Monitor {
         self.main.watch(set, events);
         tokens.extend(events.iter().map(|event| Token::Main(*event)));
         self.execs.watch(set, |index, part| tokens.push(Token::Exec(index, part)));
+        if let Some(names) = &self.names {
+            names.watch(set, |part| tokens.push(Token::Names(part)));
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -285,6 +297,7 @@ impl Monitor {
             .chain(self.deaf_until)
             .chain(self.main.deadline())
             .chain(self.execs.deadline())
+            .chain(self.names.as_ref().and_then(|names| names.deadline()))
             .min()
     }
 
@@ -297,6 +310,11 @@ impl Monitor {
             Token::Init => self.reap(),
             Token::Main(event) => self.main.handle(event, ready),
             Token::Exec(index, part) => self.execs.handle(index, part, ready),
+            Token::Names(part) => {
+                if let Some(names) = &mut self.names {
+                    names.handle(part, ready);
+                }
+            }
         }
     }
 
@@ -443,6 +461,8 @@ impl Monitor {
             }
         };
         self.init = None;
+        // Its sockets would keep the network of the dead alive.
+        self.names = None;
         if let Phase::Running { since } = self.phase {
             let drain = if self.shares_pids { DRAIN_SHARED } else { DRAIN };
             let (finished, until) = (Timestamp::now(), Instant::now() + drain);

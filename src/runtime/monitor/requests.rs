@@ -6,8 +6,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use super::dns::{NameServer, Sockets};
 use super::{Monitor, Phase, facts};
 use crate::model::Signal;
+use crate::runtime::dns::names;
 use crate::runtime::handle::Attacher;
 use crate::runtime::proto::{self, ExecRequest, MAIN, Received, Refusal, Reply, Request};
 use crate::sys::poll::{self, Interest};
@@ -166,10 +168,29 @@ impl Monitor {
                 }
                 Reply::Done
             }
+            Request::Names => self.serve_names(fds),
             Request::Execs => Reply::Execs { sessions: self.execs.names() },
             Request::Go | Request::Exec(_) | Request::WatchExec { .. } | Request::Unknown => {
                 Reply::Unsupported
             }
+        }
+    }
+
+    /// Serves names by these sockets, unless it is done already.
+    fn serve_names(&mut self, fds: Vec<OwnedFd>) -> Reply {
+        let Some(sockets) = Sockets::from(fds) else {
+            return Reply::Refused { why: Refusal::Malformed };
+        };
+        if self.init.is_none() {
+            return Reply::Refused { why: Refusal::NotRunning };
+        }
+        let dir = self.run_dir.parent().unwrap_or(&self.run_dir).join(names::DIR);
+        match NameServer::new(sockets, &self.run_dir, &dir) {
+            Ok(server) => {
+                self.names = Some(Box::new(server));
+                Reply::Done
+            }
+            Err(error) => Reply::Failed { code: 1, message: error.to_string() },
         }
     }
 

@@ -2,6 +2,7 @@
 //! one is the world outside, on a cable to the host.
 
 mod bridge;
+mod dns;
 mod made;
 mod publish;
 mod survive;
