@@ -1,4 +1,5 @@
-//! Throws damaged input at what reads from strangers: bodies, queries, websocket frames, tar layers. Request heads are
+//! Throws damaged input at what reads from strangers: bodies, queries, websocket frames, tar layers,
+//! questions for names. Request heads are
 //! fuzzed beside their parser, messages to a running monitor in `tests/it`.
 //!
 //! Inputs are good ones with bytes flipped, pieces cut, doubled, and swapped with pieces of
@@ -9,6 +10,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used)]
 
 mod bodies;
+mod dns;
 mod frames;
 mod mutate;
 mod tars;

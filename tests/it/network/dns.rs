@@ -58,9 +58,8 @@ fn look_up(d: &Daemon, container: &str, name: &str) -> String {
         let address = line.strip_prefix("Address: ").map(str::to_owned);
         address.or_else(|| line.split_once("name = ").map(|(_, name)| name.to_owned()))
     };
-    let mut found: Vec<String> = answer.lines().filter_map(value).collect();
-    found.sort();
-    found.join(" ")
+    let found: std::collections::BTreeSet<String> = answer.lines().filter_map(value).collect();
+    found.into_iter().collect::<Vec<_>>().join(" ")
 }
 
 /// A question for the addresses of a name, of these types.

@@ -56,7 +56,7 @@ fn streams_through_a_published_port_outlive_the_daemon() {
     crate::harness::send_signal(gone, libc::SIGKILL);
     d.restart();
     wait_until("the interface of the dead is gone", || veths(&d).len() == 2);
-    assert!(!rules(&d).contains("8081"), "{}", rules(&d));
+    wait_until("so are its rules", || !rules(&d).contains("8081"));
     idle(&d, "heir", &["-p", "8081:80"]);
 
     over.store(true, Ordering::Relaxed);

@@ -81,7 +81,7 @@ impl Client {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => self.open = false,
         }
-        self.open &= !(self.ended && !self.has_question());
+        self.open &= !self.ended || self.has_question();
     }
 
     fn length(&self) -> Option<usize> {
@@ -132,7 +132,7 @@ impl Client {
                 Err(_) => return self.close(),
             }
         }
-        self.open &= !(self.ended && !self.has_question());
+        self.open &= !self.ended || self.has_question();
     }
 }
 

@@ -1,5 +1,8 @@
 //! A name server in a network namespace of its own, with other servers to ask.
 
+// Lengths here are small.
+#![allow(clippy::cast_possible_truncation)]
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
