@@ -42,8 +42,10 @@ impl Engine {
         self.show_exit(slot, state, began.elapsed());
         // Attached clients see the end of their streams from now on.
         monitor.published();
-        drop(monitor);
         self.remove_if_automatic(slot);
+        // Waits for the monitor's end, and so for the end of its mounts: the next run, not the
+        // removal, needs them gone.
+        drop(monitor);
         self.start_again(slot);
     }
 
