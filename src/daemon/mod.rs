@@ -122,10 +122,14 @@ fn run(options: Options) -> Result<Never> {
     // Nobody has set it before.
     opened.get_or_init(|| Arc::clone(&engine));
     let hosts = address::names(&addresses);
-    let handler = api::Api::new(engine, api::Options { cors, hosts, root, run_root });
+    let handler = api::Api::new(Arc::clone(&engine), api::Options { cors, hosts, root, run_root });
     sys::memory::trim();
     if let Err(error) = sys::memory::forget_program() {
         crate::debug!("let go of what only the start needed: {error}");
+    }
+    if notify::is_awaited() {
+        // What the service manager starts after us may expect the bridge.
+        engine.wait_for_networks();
     }
     notify::ready();
     notify::feed_watchdog()?;

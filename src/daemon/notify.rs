@@ -7,6 +7,11 @@ use std::time::Duration;
 
 use crate::base::Result;
 
+/// Whether somebody wants to know.
+pub(super) fn is_awaited() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// Says that requests are answered from now on, if somebody wants to know.
 pub(super) fn ready() {
     tell("READY=1");

@@ -7,7 +7,7 @@
 //!   own run directory.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::slot::Slot;
@@ -78,7 +78,10 @@ impl Engine {
             warn!("container {} is unknown: what is left of its run is removed", id.short());
             self.release(&id);
         }
-        self.networks.settle()?;
+        let engine = Weak::clone(&self.me);
+        self.networks.settle(Box::new(move || {
+            engine.upgrade().map(|engine| engine.running()).unwrap_or_default()
+        }))?;
         self.refresh_names();
         self.watch_resolvers();
         self.sweep(rubbish);

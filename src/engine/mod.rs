@@ -80,7 +80,7 @@ pub struct Engine {
     id: String,
     layout: Layout,
     images: image::Store,
-    networks: Networks,
+    networks: Arc<Networks>,
     /// Orders changes of what running containers know of their networks.
     names: Lock<()>,
     cgroups: Cgroups,

@@ -308,6 +308,20 @@ impl Engine {
         Ok(())
     }
 
+    /// The containers that run and have places on networks.
+    pub(super) fn running(&self) -> Vec<network::Running> {
+        let running = |Snapshot { record, state, networks, .. }: Snapshot| match state {
+            State::Running { pid, .. } => Some((record.id.clone(), pid, networks)),
+            _ => None,
+        };
+        self.snapshots().into_iter().filter_map(running).collect()
+    }
+
+    /// Waits until all networks are there: they are made beside the rest of the daemon's start.
+    pub fn wait_for_networks(&self) {
+        self.networks.settled();
+    }
+
     /// Makes packet rules anew that somebody has taken away, where nobody tells when they do.
     pub fn check_rules(&self) {
         self.networks.check_rules();

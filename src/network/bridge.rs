@@ -1,12 +1,13 @@
 //! The default bridge: found or made, with an address that no route of the host covers.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use super::rules::Subnet;
 use crate::base::{Context, Error, Kind, Result};
 use crate::model::network::mac_of;
+use crate::sys::netlink::is_unknown;
 use crate::sys::rtnl::{Link, Route, Rtnl};
 use crate::{info, warn};
 
@@ -57,7 +58,7 @@ pub(super) fn set_up(rtnl: &mut Rtnl, subnet: &Subnet) -> Result<Link> {
     let find = |rtnl: &mut Rtnl| rtnl.link(name).context(what);
     let mut link = find(rtnl)?;
     if link.is_none() {
-        rtnl.add_bridge(name, mac_of(*gateway)).context(what)?;
+        rtnl.add_bridge(name, mac_of(*gateway)).map_err(|e| lacking("bridge", e)).context(what)?;
         // What containers send must not configure the host.
         write_setting(&format!("ipv6/conf/{name}/accept_ra"), "0");
         link = find(rtnl)?;
@@ -74,6 +75,15 @@ pub(super) fn set_up(rtnl: &mut Rtnl, subnet: &Subnet) -> Result<Link> {
         rtnl.set_up(name).context(what)?;
     }
     Ok(link)
+}
+
+/// Says what a kernel lacks that does not know a kind of interface.
+pub(super) fn lacking(module: &str, error: io::Error) -> io::Error {
+    if !is_unknown(&error) {
+        return error;
+    }
+    let text = format!("the kernel has no {module}, nor a module of that name to load: {error}");
+    io::Error::new(ErrorKind::Unsupported, text)
 }
 
 /// Lets packets take the ways that rules guard. Without rules nothing keeps containers from what
@@ -156,6 +166,15 @@ pub(super) fn overlap((one, first): (Ipv4Addr, u8), (other, second): (Ipv4Addr, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_module_is_named() {
+        const EOPNOTSUPP: i32 = 95;
+        const EEXIST: i32 = 17;
+        let text = |number| lacking("veth", io::Error::from_raw_os_error(number)).to_string();
+        assert!(text(EOPNOTSUPP).starts_with("the kernel has no veth"));
+        assert!(!text(EEXIST).contains("veth"));
+    }
 
     #[test]
     fn the_first_candidate_without_a_route_wins() {

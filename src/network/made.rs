@@ -34,25 +34,27 @@ pub struct NewNetwork {
     pub options: BTreeMap<String, String>,
 }
 
-/// Takes the networks of the file over. A bridge that cannot be had now is made when a container
-/// wants it.
-pub(super) fn open(file: &Path) -> Vec<Arc<Net>> {
-    let networks = store::read(file);
-    if networks.is_empty() {
-        return Vec::new();
-    }
-    let mut rtnl = Rtnl::open().ok();
-    let open = |network: Network| {
-        let net = Net::new(network);
-        if let Some(Err(error)) = rtnl.as_mut().map(|rtnl| bridge::set_up(rtnl, &net.subnet)) {
-            warn!("network {}: {error}", net.network.name);
-        }
-        Arc::new(net)
-    };
-    networks.into_iter().map(open).collect()
+/// The networks of the file.
+pub(super) fn read(file: &Path) -> Vec<Arc<Net>> {
+    store::read(file).into_iter().map(|network| Arc::new(Net::new(network))).collect()
 }
 
 impl Networks {
+    /// Makes the bridges of the networks that users have made. One that cannot be had now is made
+    /// when a container wants it.
+    pub(super) fn set_up_made(&self) {
+        let made = self.made.lock().clone();
+        if made.is_empty() {
+            return;
+        }
+        let mut rtnl = Rtnl::open().ok();
+        for net in made {
+            if let Some(Err(error)) = rtnl.as_mut().map(|rtnl| bridge::set_up(rtnl, &net.subnet)) {
+                warn!("network {}: {error}", net.network.name);
+            }
+        }
+    }
+
     /// The networks that users have made.
     pub fn list(&self) -> Vec<Network> {
         self.made.lock().iter().map(|net| net.network.clone()).collect()
@@ -79,6 +81,7 @@ impl Networks {
         if PREDEFINED.contains(&name) {
             return Err(predefined(name));
         }
+        self.settled();
         let _ordered = self.save.lock();
         let made = self.made.lock().clone();
         if made.iter().any(|net| net.network.name == name) {
@@ -106,6 +109,7 @@ impl Networks {
         bridge::set_up(&mut rtnl, &net.subnet)?;
         recorded.keep();
         self.made.lock().push(net);
+        self.watch();
         self.set_rules();
         Ok(network)
     }
@@ -164,6 +168,7 @@ impl Networks {
         if PREDEFINED.contains(&name) {
             return Err(predefined(name));
         }
+        self.settled();
         let _ordered = self.save.lock();
         let net = self.get(name)?;
         let Network { id, name, bridge, .. } = &net.network;

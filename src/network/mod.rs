@@ -6,10 +6,14 @@
 //! - Rules are data (`rules`); `sys::nft` knows how the kernel is told.
 //! - An interface goes with its namespace, which the kernel takes down when it likes. Until then
 //!   the address lingers: it is not given out again.
+//! - What the default network needs is made beside the rest of the daemon's start, by a thread.
+//!   Whoever needs it waits for it: `opened` before a network is looked for, `settled` before a
+//!   container gets anything on one.
 
 mod bridge;
 pub mod dns;
 mod firewall;
+mod heal;
 mod made;
 mod namespace;
 mod net;
@@ -21,7 +25,7 @@ mod store;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use crate::base::{Context, Digest, Error, Id, Kind, Lock, Result, guard};
 use crate::model::{Attachment, FirewallChoice, PortBinding, PortProto, PortRange};
@@ -29,6 +33,7 @@ use crate::sys::rtnl::{Link, Rtnl};
 use crate::warn;
 
 use firewall::Firewall;
+pub use heal::{Running, WhoRuns};
 pub use made::NewNetwork;
 pub use namespace::Pending;
 use net::Net;
@@ -66,9 +71,16 @@ pub struct Options<'a> {
 
 /// All networks.
 pub struct Networks {
-    default: Option<Arc<Net>>,
-    /// Why there is no default bridge.
-    missing: Option<String>,
+    me: Weak<Networks>,
+    installation: String,
+    /// The default network, once it is there.
+    opened: OnceLock<Opened>,
+    /// That all networks and their rules are there.
+    settled: OnceLock<()>,
+    /// Whether a failure of the rules ends the daemon.
+    strict: bool,
+    watching: OnceLock<()>,
+    who_runs: OnceLock<WhoRuns>,
     made: Lock<Vec<Arc<Net>>>,
     /// Orders changes of `made`, and is held while they are written.
     save: Lock<()>,
@@ -78,6 +90,13 @@ pub struct Networks {
     ports: Lock<Ports>,
     /// What the names of our interfaces begin with.
     links: String,
+}
+
+/// The default network, or why there is none.
+#[derive(Default)]
+struct Opened {
+    default: Option<Arc<Net>>,
+    missing: Option<String>,
 }
 
 /// What a container holds on a network.
@@ -105,52 +124,64 @@ pub struct Wanted<'a> {
 }
 
 impl Networks {
-    /// Opens the default bridge and the networks that users have made.
+    /// The networks that users have made, and the default one, which is looked for later unless it
+    /// was asked for by name.
     ///
     /// # Errors
     /// When a bridge that was asked for by name cannot be had. Without the default one
     /// containers run without network, and it is said why.
-    pub fn open(options: &Options<'_>) -> Result<Networks> {
+    pub fn open(options: &Options<'_>) -> Result<Arc<Networks>> {
         let Options { bridge: name, table, installation, file, firewall, marker } = options;
-        let (default, missing) = match *name {
-            NO_BRIDGE => (None, Some("the daemon runs with -b none".to_owned())),
-            name => {
-                let id = default_id(installation);
-                match open_bridge(if name.is_empty() { DEFAULT_BRIDGE } else { name }, id) {
-                    Ok(net) => (Some(Arc::new(net)), None),
-                    Err(error) if name.is_empty() => {
-                        warn!("containers have no network: {error}");
-                        (None, Some(error.to_string()))
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-        };
-        Ok(Networks {
-            default,
-            missing,
-            made: Lock::new(made::open(file)),
+        let opened = OnceLock::new();
+        if *name == NO_BRIDGE {
+            let missing = Some("the daemon runs with -b none".to_owned());
+            opened.get_or_init(|| Opened { missing, ..Opened::default() });
+        } else if !name.is_empty() {
+            let net = Arc::new(open_bridge(name, default_id(installation))?);
+            opened.get_or_init(|| Opened { default: Some(net), ..Opened::default() });
+        }
+        Ok(Arc::new_cyclic(|me| Networks {
+            me: Weak::clone(me),
+            installation: (*installation).to_owned(),
+            opened,
+            settled: OnceLock::new(),
+            strict: *firewall != FirewallChoice::Auto,
+            watching: OnceLock::new(),
+            who_runs: OnceLock::new(),
+            made: Lock::new(made::read(file)),
             save: Lock::default(),
             file: file.clone(),
             firewall: Firewall::new(*firewall, table, marker.clone()),
             held: Lock::default(),
             ports: Lock::default(),
             links: link_prefix(installation),
+        }))
+    }
+
+    fn opened(&self) -> &Opened {
+        self.opened.get_or_init(|| {
+            match open_bridge(DEFAULT_BRIDGE, default_id(&self.installation)) {
+                Ok(net) => Opened { default: Some(Arc::new(net)), missing: None },
+                Err(error) => {
+                    warn!("containers have no network: {error}");
+                    Opened { default: None, missing: Some(error.to_string()) }
+                }
+            }
         })
     }
 
     /// Why containers have no network by default; `None` when they have one.
     pub fn missing(&self) -> Option<&str> {
-        self.missing.as_deref()
+        self.opened().missing.as_deref()
     }
 
     /// Name of the default bridge, if there is one.
     pub fn default(&self) -> Option<&Network> {
-        self.default.as_ref().map(|net| &net.network)
+        self.opened().default.as_ref().map(|net| &net.network)
     }
 
     fn all(&self) -> Vec<Arc<Net>> {
-        self.default.iter().cloned().chain(self.made.lock().iter().cloned()).collect()
+        self.opened().default.iter().cloned().chain(self.made.lock().iter().cloned()).collect()
     }
 
     fn subnets(&self) -> Vec<Subnet> {
@@ -166,7 +197,7 @@ impl Networks {
         };
         let found = all.iter().find(|net| net.network.name == name).or_else(by_id);
         found.cloned().ok_or_else(|| {
-            let why = match &self.missing {
+            let why = match self.missing() {
                 Some(why) if name == DEFAULT => format!(": {why}"),
                 _ => String::new(),
             };
@@ -189,6 +220,7 @@ impl Networks {
         if places.len() > namespace::MOST {
             return Err(Error::bad_parameter("too many networks"));
         }
+        self.settled();
         let undo = guard((), |()| self.release(id));
         let mut attachments = Vec::new();
         for place in places {
@@ -228,6 +260,7 @@ impl Networks {
     /// # Errors
     /// When there is no address, or no interface can be made; nothing is held then.
     pub fn join(&self, id: &Id, run: u64, pid: i32, place: &Place) -> Result<Attachment> {
+        self.settled();
         let (attachment, subnet) = self.take_place(id, run, place)?;
         let undo = guard((), |()| self.let_go(id, &attachment));
         namespace::plug_in(pid, attachment.clone(), subnet)?;
@@ -245,19 +278,30 @@ impl Networks {
             self.ports.lock().release(id);
         }
         let link = &attachment.link;
+        // First: else it would be missed and made again.
+        let held = self.take_held(id, link);
         let deleted = Rtnl::open().and_then(|mut rtnl| rtnl.delete_link(link));
-        deleted.context(|| format!("delete {link}"))?;
-        self.let_go(id, attachment);
+        if let Err(error) = deleted {
+            self.held.lock().entry(id.clone()).or_default().extend(held);
+            return Err(error).context(|| format!("delete {link}"));
+        }
+        if let Some(Held { net, address, link }) = held {
+            net.give_back(address, link);
+        }
         Ok(())
     }
 
-    fn let_go(&self, id: &Id, attachment: &Attachment) {
+    fn take_held(&self, id: &Id, link: &str) -> Option<Held> {
         let mut held = self.held.lock();
-        let Some(own) = held.get_mut(id) else { return };
-        let Some(at) = own.iter().position(|held| held.link == attachment.link) else { return };
-        let Held { net, address, link } = own.remove(at);
-        drop(held);
-        net.give_back(address, link);
+        let own = held.get_mut(id)?;
+        let at = own.iter().position(|held| held.link == link)?;
+        Some(own.remove(at))
+    }
+
+    fn let_go(&self, id: &Id, attachment: &Attachment) {
+        if let Some(Held { net, address, link }) = self.take_held(id, &attachment.link) {
+            net.give_back(address, link);
+        }
     }
 
     /// Takes over what a running container holds.
@@ -282,16 +326,38 @@ impl Networks {
         }
     }
 
-    /// To be called when all running containers are adopted: sets the packet rules in force, and
-    /// removes what the dead have left.
+    /// To be called when all running containers are adopted: makes the networks, sets the packet
+    /// rules in force, and removes what the dead have left. By a thread, unless it was asked for
+    /// by name who is to keep the rules.
     ///
     /// # Errors
     /// When who was asked for by name cannot keep rules.
-    pub fn settle(&self) -> Result<()> {
+    pub fn settle(&self, who_runs: WhoRuns) -> Result<()> {
+        self.who_runs.get_or_init(|| who_runs);
+        if self.strict {
+            self.make_all()?;
+            self.settled.get_or_init(|| ());
+        }
+        let Some(networks) = self.me.upgrade() else { return Ok(()) };
+        namespace::spawn(move || networks.settled()).map(drop)
+    }
+
+    /// Waits until all networks are there.
+    pub fn settled(&self) {
+        self.settled.get_or_init(|| {
+            if let Err(error) = self.make_all() {
+                warn!("containers are not reached and reach nobody from outside: {error}");
+            }
+        });
+    }
+
+    fn make_all(&self) -> Result<()> {
+        self.set_up_made();
         let subnets = self.subnets();
         if subnets.is_empty() {
             return Ok(());
         }
+        self.watch();
         self.firewall.make(subnets)?;
         if let Some(missing) = self.missing_rules() {
             warn!("{missing}");
@@ -304,11 +370,13 @@ impl Networks {
 
     /// Makes packet rules anew that somebody has taken away, where nobody tells when they do.
     pub fn check_rules(&self) {
+        self.settled();
         self.firewall.check();
     }
 
     /// Who keeps the packet rules, once there are networks, and sentences about what is missing.
     pub fn describe_rules(&self) -> (Option<&'static str>, Vec<String>) {
+        self.settled();
         let name = self.firewall.describe().map(|(name, _)| name);
         let missing = self.missing_rules().map(|missing| format!("WARNING: {missing}"));
         (name, missing.into_iter().collect())

@@ -4,10 +4,11 @@
 //! alive until init has joined; from then on its processes do, and it goes with the last of
 //! them, along with the pairs of interfaces.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::thread::JoinHandle;
 
 use super::bridge;
@@ -56,8 +57,8 @@ impl Drop for Pending {
 }
 
 pub(super) fn spawn<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<JoinHandle<Result<T>>> {
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>> {
     let thread = std::thread::Builder::new().name("network".into()).stack_size(SMALL_STACK);
     thread.spawn(work).context(|| "start a thread (network)".into())
 }
@@ -97,6 +98,11 @@ fn make(wanted: &[(Attachment, Subnet)]) -> Result<File> {
 pub(super) fn plug_in(pid: i32, attachment: Attachment, subnet: Subnet) -> Result<()> {
     let path = format!("/proc/{pid}/ns/net");
     let namespace = File::open(&path).context(|| format!("open {path}"))?;
+    // The process may have ended, and its number be another's by now.
+    let number = |file: io::Result<Metadata>| file.map(|file| file.ino()).ok();
+    if number(namespace.metadata()) == number(std::fs::metadata("/proc/self/ns/net")) {
+        return Err(Error::new(Kind::Conflict, format!("process {pid} has ended")));
+    }
     let thread = spawn(move || {
         let mut outside = rtnl()?;
         ns::enter(namespace.as_fd(), NsKind::Net).context(|| format!("enter {path}"))?;
@@ -139,6 +145,7 @@ fn plug(
             mtu: bridge_link.mtu,
             hairpin: true,
         })
+        .map_err(|error| bridge::lacking("veth", error))
         .context(|| format!("connect to bridge {bridge}"))?;
     let gone = || io::Error::from(io::ErrorKind::NotFound);
     let what = || format!("set up {name} with address {address}/{prefix}");

@@ -202,6 +202,11 @@ pub fn code(error: &io::Error) -> Option<i32> {
     refusal.map_or(error.raw_os_error(), |refusal| refusal.source.raw_os_error())
 }
 
+/// Whether the kernel does not know what was asked for: it lacks a module.
+pub fn is_unknown(error: &io::Error) -> bool {
+    code(error) == Some(libc::EOPNOTSUPP)
+}
+
 /// A netlink socket. It stays in the network namespace that it was made in.
 #[derive(Debug)]
 pub struct Socket {
@@ -243,6 +248,37 @@ impl Socket {
             set_option(fd.as_fd(), libc::SOL_NETLINK, membership, group)?;
         }
         Ok(Socket { fd, sequence: 0 })
+    }
+
+    /// Lets only messages of this type in.
+    ///
+    /// # Errors
+    /// Those of setsockopt(2).
+    pub fn hear_only(&self, kind: u16) -> io::Result<()> {
+        let step = |code: u32, jt, jf, k| libc::sock_filter {
+            code: u16::try_from(code).unwrap_or(0),
+            jt,
+            jf,
+            k,
+        };
+        // Numbers are loaded in network order, and lie there in that of this machine.
+        let kind = u16::from_be_bytes(kind.to_ne_bytes());
+        let mut steps = [
+            step(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, 0, 0, 4),
+            step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, kind.into()),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+        ];
+        let program = libc::sock_fprog {
+            len: u16::try_from(steps.len()).unwrap_or(0),
+            filter: steps.as_mut_ptr(),
+        };
+        let at = (&raw const program).cast::<c_void>();
+        let length = socket_length::<libc::sock_fprog>();
+        let (level, option) = (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
+        // SAFETY: `program` is a sock_fprog of `length` bytes that names `steps`; both are alive
+        // for the call, and the kernel copies them.
+        check(unsafe { libc::setsockopt(self.fd.as_raw_fd(), level, option, at, length) }).map(drop)
     }
 
     /// The port that the kernel gave this socket.

@@ -41,6 +41,8 @@ const RTA_TABLE: u16 = 15;
 const CREATE: u16 = 0x400 | 0x200;
 const UP: u32 = 1;
 const IPV4: u8 = 2;
+/// RTNLGRP_LINK.
+const LINK_GROUP: libc::c_int = 1;
 
 /// A hardware address.
 pub type Mac = [u8; 6];
@@ -300,6 +302,37 @@ impl Rtnl {
     }
 }
 
+/// Tells when interfaces of a network namespace go.
+#[derive(Debug)]
+pub struct LinkWatch(Socket);
+
+impl LinkWatch {
+    /// A watch over the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// Those of socket(2).
+    pub fn open() -> io::Result<LinkWatch> {
+        let socket = Socket::open(libc::NETLINK_ROUTE, &[LINK_GROUP])?;
+        // All else would wake who waits.
+        socket.hear_only(RTM_DELLINK)?;
+        Ok(LinkWatch(socket))
+    }
+
+    /// Waits until interfaces were deleted, or taken off their bridge: their names. `None` when so
+    /// many that some were lost.
+    ///
+    /// # Errors
+    /// Those of recv(2).
+    pub fn wait(&self) -> io::Result<Option<Vec<String>>> {
+        let name = |reply: &Reply| {
+            let rest = reply.body.get(16..).filter(|_| reply.kind == RTM_DELLINK)?;
+            find(rest, IFNAME).map(as_text)
+        };
+        let replies = self.0.listen()?;
+        Ok(replies.map(|replies| replies.iter().filter_map(name).collect()))
+    }
+}
+
 fn hairpin_mode(name: &str) -> Message {
     Message::new(RTM_NEWLINK, 0, format!("let packets turn round at {name}"))
         .fixed(&link_part(0, 0, 0))
@@ -408,8 +441,11 @@ mod tests {
             inside.add_address_and_gateway(eth0.index, (own, 24), Some(gateway)).unwrap();
             assert!(inside.routes().unwrap().iter().any(|route| route.gateway == Some(gateway)));
             assert!(rtnl.links().unwrap().len() >= 3);
+            let watch = LinkWatch::open().unwrap();
+            rtnl.set_bridge("veth9", bridge.index).unwrap();
             rtnl.delete_link("veth9").unwrap();
             rtnl.delete_link("veth9").unwrap();
+            assert_eq!(watch.wait().unwrap().unwrap(), ["veth9"]);
             assert_eq!(inside.link("eth0").unwrap(), None);
         });
     }

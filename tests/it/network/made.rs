@@ -3,15 +3,8 @@
 use serde_json::json;
 
 use super::{HOST, OUTSIDE, Outside, SHORT};
-use super::{address_of, connect, idle, ip, listen, pid_of, run_in, talk, veths};
+use super::{address_of, connect, idle, ip, listen, on, pid_of, run_in, talk, veths};
 use crate::harness::{Daemon, Setup, wait_until};
-
-/// The address of a container on a network.
-#[track_caller]
-fn on(d: &Daemon, name: &str, network: &str) -> String {
-    let networks = &d.inspect(name)["NetworkSettings"]["Networks"];
-    networks[network]["IPAddress"].as_str().unwrap_or_default().to_owned()
-}
 
 /// What `name` means inside of a container: an address, or nothing.
 fn look_up(d: &Daemon, container: &str, name: &str) -> String {

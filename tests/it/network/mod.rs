@@ -95,6 +95,13 @@ fn address_of(d: &Daemon, name: &str) -> String {
     d.inspect(name)["NetworkSettings"]["IPAddress"].as_str().unwrap().to_owned()
 }
 
+/// The address of a container on one of its networks.
+#[track_caller]
+fn on(d: &Daemon, name: &str, network: &str) -> String {
+    let networks = &d.inspect(name)["NetworkSettings"]["Networks"];
+    networks[network]["IPAddress"].as_str().unwrap_or_default().to_owned()
+}
+
 /// A socket that listens in the namespace of `pid`.
 #[track_caller]
 fn listen(pid: i32, at: &str) -> TcpListener {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{HOST, LONG, Outside, SHORT};
 use super::{address_of, connect, idle, listen, pid_of, rules, talk, talk_udp};
 
-use crate::harness::{Daemon, SOON, in_netns, processes_of, wait_for};
+use crate::harness::{Daemon, SOON, in_netns, processes_of, wait_for, wait_until};
 
 #[test]
 fn a_published_port_is_reached_from_everywhere() {
@@ -86,7 +86,8 @@ fn a_port_is_had_once_and_the_container_stays_startable() {
     let out = out.output();
     assert!(out.stderr.contains("Bind for 0.0.0.0:9090 failed: address already in use"), "{out:?}");
     drop(listener);
-    d.ok(["start", "three"]);
+    // A process that another test was starting may have had a copy for a moment.
+    wait_until("the port is free", || d.cli(["start", "three"]).output().code == 0);
     talk(d.keeper_pid(), "127.0.0.1:9090", &listen(pid_of(&d, "three"), "0.0.0.0:80"));
     d.assert_nothing_left_behind();
 }

@@ -117,7 +117,7 @@ fn a_container_that_ends_while_nobody_watches_leaves_its_address_and_port() {
         crate::harness::send_signal(pid, libc::SIGKILL);
         d.restart();
         d.wait_status("web", "exited");
-        assert!(!rules(&d).contains("dnat to"), "round {round}");
+        wait_until(&format!("round {round}: its rule is gone"), || !rules(&d).contains("dnat to"));
         d.ok(["rm", "web"]);
         wait_until("its interface is gone", || veths(&d).is_empty());
     }
