@@ -15,7 +15,7 @@ use crate::base::{Context, Error, Result};
 use crate::container::Record;
 use crate::model::{Attachment, NetworkMode};
 use crate::network::dns;
-use crate::runtime::dns::servers::{self, FALLBACK, RESOLV_CONF, reachable, words};
+use crate::runtime::dns::servers::{self, FALLBACK, reachable, words};
 
 const HOSTS: &str = "127.0.0.1\tlocalhost\n\
     ::1\tlocalhost ip6-localhost ip6-loopback\n\
@@ -111,8 +111,7 @@ fn on_host(record: &Record) -> bool {
 /// the host's network.
 pub(super) fn host_file(shares: bool) -> String {
     // A host without the file is an odd one, but containers run there as well.
-    std::fs::read_to_string(if shares { RESOLV_CONF } else { servers::source() })
-        .unwrap_or_default()
+    if shares { servers::of_host() } else { servers::for_containers() }
 }
 
 /// Gives a file of ours a time of whole seconds, which no other writer leaves: so it is known that

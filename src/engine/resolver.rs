@@ -7,7 +7,6 @@
 //! - Others ask the host's servers. When those change, the files of running containers change with
 //!   them, unless the container has changed its own.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -92,18 +91,20 @@ impl Engine {
     /// Brings the files of networks up to date; those that nobody is on any more go.
     pub(super) fn refresh_networks(&self, all: &[Snapshot]) {
         let dir = self.options.run_root.join(DIR);
-        let mut texts: BTreeMap<&str, Text> = BTreeMap::new();
+        let mut texts: Vec<(&str, Text)> = Vec::new();
         for Snapshot { record, networks, .. } in all {
             for place in networks.iter().filter(|place| is_made(place)) {
-                let text = texts.entry(&place.network_id).or_insert_with(|| {
+                let id = place.network_id.as_str();
+                let at = texts.iter().position(|(known, _)| *known == id).unwrap_or_else(|| {
                     let mut text = Text::default();
                     text.network(&place.network);
-                    text
+                    texts.push((id, text));
+                    texts.len() - 1
                 });
                 let names = known_as(record, place);
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 for address in addresses(place) {
-                    text.at(address, &names);
+                    texts[at].1.at(address, &names);
                 }
             }
         }
@@ -113,8 +114,8 @@ impl Engine {
             }
         }
         for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
-            let known = entry.file_name().to_str().is_some_and(|name| texts.contains_key(name));
-            if !known {
+            let name = entry.file_name();
+            if texts.iter().all(|(id, _)| *id != name) {
                 said(&entry.path(), std::fs::remove_file(entry.path()));
             }
         }

@@ -40,7 +40,7 @@ pub(crate) fn options(args: &Args, globals: Option<&Args>) -> Result<Options, Fa
             .map_or_else(|| PathBuf::from("/var/run/docker.pid"), PathBuf::from),
         debug: on("debug") || one("log-level").as_deref() == Some("debug"),
         restart: one("restart").is_none() || on("restart"),
-        dns: all("dns"),
+        dns: servers(all("dns"))?,
         bridge: one("bridge").unwrap_or_default(),
         firewall: firewall(one("firewall"))?,
         cors: on("api-enable-cors"),
@@ -48,6 +48,15 @@ pub(crate) fn options(args: &Args, globals: Option<&Args>) -> Result<Options, Fa
         log: log(one("log-driver"), &all("log-opt"))?,
         labels: all("label"),
     })
+}
+
+/// An empty one is none, as in 0.6.4.
+fn servers(mut servers: Vec<String>) -> Result<Vec<String>, Failure> {
+    servers.retain(|server| !server.is_empty());
+    match servers.iter().find(|server| server.parse::<std::net::IpAddr>().is_err()) {
+        Some(wrong) => Err(Failure::new(format!("{wrong} is not an ip address"))),
+        None => Ok(servers),
+    }
 }
 
 fn firewall(name: Option<String>) -> Result<FirewallChoice, Failure> {
@@ -128,6 +137,12 @@ mod tests {
         assert_eq!(read("daemon --firewall iptables").firewall, FirewallChoice::Iptables);
         assert_eq!(read("-d --firewall=none").firewall, FirewallChoice::None);
         assert!(firewall(Some("ufw".into())).is_err());
+    }
+
+    #[test]
+    fn servers_are_addresses() {
+        assert!(servers(vec!["x".into()]).is_err());
+        assert!(servers(vec!["::1".into(), String::new()]).is_ok_and(|left| left == ["::1"]));
     }
 
     #[test]

@@ -31,15 +31,21 @@ pub fn reachable(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The path of the file that containers' files are made from: the host's own, but for one that
-/// names only systemd-resolved, who tells elsewhere whom it asks.
-pub fn source() -> &'static str {
-    let text = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
-    let mut servers = words(&text, "nameserver");
-    match (servers.next(), servers.next()) {
-        (Some(RESOLVED), None) if std::fs::metadata(BEHIND_RESOLVED).is_ok() => BEHIND_RESOLVED,
-        _ => RESOLV_CONF,
-    }
+/// The host's own file; empty when it cannot be read.
+pub fn of_host() -> String {
+    std::fs::read_to_string(RESOLV_CONF).unwrap_or_default()
+}
+
+/// The same for a container, which does not reach the host's loopback: where only systemd-resolved
+/// is named, the file in which that tells whom it asks.
+pub fn for_containers() -> String {
+    let text = of_host();
+    let behind = {
+        let mut servers = words(&text, "nameserver");
+        let alone = servers.next() == Some(RESOLVED) && servers.next().is_none();
+        alone.then(|| std::fs::read_to_string(BEHIND_RESOLVED).ok()).flatten()
+    };
+    behind.unwrap_or(text)
 }
 
 /// Where a server listens; an interface behind a `%` is one of this network namespace.

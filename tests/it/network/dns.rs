@@ -213,7 +213,8 @@ fn names_of_two_networks() {
     let firsts: Vec<_> = (0..4).map(|_| told(&ask(web, "store", 1)).1).collect();
     assert!(firsts.iter().any(|first| *first != firsts[0]), "{firsts:?}");
     // Peers are in no file of the container.
-    assert!(!d.ok(["exec", "web", "cat", "/etc/hosts"]).contains("db"));
+    let hosts = d.ok(["exec", "web", "cat", "/etc/hosts"]);
+    assert!(!hosts.contains(&db), "{hosts}");
     let resolv = d.ok(["exec", "web", "cat", "/etc/resolv.conf"]);
     assert!(resolv.starts_with("nameserver 127.0.0.11\n"), "{resolv}");
     assert!(resolv.contains("ndots:0"), "{resolv}");

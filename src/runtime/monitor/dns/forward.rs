@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use super::{From, LONGEST, NameServer, any_like};
+use super::{AT_ONCE, From, LONGEST, NameServer, any_like};
 use crate::runtime::dns::message::{self, Failure, Question};
 use crate::runtime::dns::names::Server;
 use crate::sys::poll::Interest;
@@ -88,7 +88,7 @@ impl Asked {
             Link::Datagram(socket) => {
                 let asked =
                     Question::parse(&self.packet).map_err(|_| io::ErrorKind::InvalidData)?;
-                loop {
+                for _ in 0..AT_ONCE {
                     let answer = match socket.recv(buffer) {
                         Ok(length) => &buffer[..length],
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
@@ -99,6 +99,7 @@ impl Asked {
                         return Ok(Some(answer.to_vec()));
                     }
                 }
+                Ok(None)
             }
             Link::Stream { stream, output, input } => {
                 if let Some(error) = stream.take_error()? {

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 use crate::runtime::dns::names::{FILE, Text};
@@ -94,11 +94,16 @@ impl Rig {
 
     fn ask(&self, packet: &[u8]) -> Vec<u8> {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.send_to(packet, self.at).unwrap();
+        socket.set_read_timeout(Some(PATIENCE / 5)).unwrap();
         let mut buffer = [0; 9000];
-        let length = socket.recv(&mut buffer).unwrap();
-        buffer[..length].to_vec()
+        // As resolvers do it: a datagram may get lost among many.
+        for _ in 0..5 {
+            socket.send_to(packet, self.at).unwrap();
+            if let Ok(length) = socket.recv(&mut buffer) {
+                return buffer[..length].to_vec();
+            }
+        }
+        panic!("no answer")
     }
 
     fn ask_by_stream(&self, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
@@ -198,7 +203,12 @@ fn names_of_peers_are_answered_in_turn() {
 #[test]
 fn others_are_asked_until_one_knows() {
     apart(|| {
-        upstream("127.0.0.2", |_, _| None);
+        let silent = Arc::new(AtomicUsize::new(0));
+        let heard = Arc::clone(&silent);
+        upstream("127.0.0.2", move |_, _| {
+            heard.fetch_add(1, Ordering::Relaxed);
+            None
+        });
         upstream("127.0.0.3", |packet, _| Some(answer(packet, 2, [0; 4])));
         upstream("127.0.0.4", |packet, stream| match stream {
             false if packet[13] == b'l' => {
@@ -221,14 +231,15 @@ fn others_are_asked_until_one_knows() {
         assert_eq!(message::id(&answer), Some(0xabcd));
         assert!(began.elapsed() >= Duration::from_secs(2));
         // From now on the one that has answered is asked first.
-        let began = Instant::now();
+        let asked = silent.load(Ordering::Relaxed);
+        assert!(asked >= 1);
         assert_eq!(message::code(&rig.ask(&question(2, "nowhere.org"))), 3);
         let long = question(3, "long.org");
         assert!(message::is_truncated(&rig.ask(&long)));
         let answers = rig.ask_by_stream(&[long, question(4, "web"), question(5, "b.org")]);
         assert_eq!(told(&answers[0]), (vec![5, 6, 7, 9], 0));
         assert_eq!((answers[1][7], told(&answers[2]).0), (3, vec![5, 6, 7, 9]));
-        assert!(began.elapsed() < Duration::from_millis(1900), "{:?}", began.elapsed());
+        assert_eq!(silent.load(Ordering::Relaxed), asked);
     });
 }
 
