@@ -60,7 +60,7 @@ impl Networks {
     }
 
     /// Makes what is missing again. `gone` names what was deleted; `None` may be anything.
-    fn heal(&self, gone: Option<&[String]>) -> Result<()> {
+    pub(super) fn heal(&self, gone: Option<&[String]>) -> Result<()> {
         let mut rtnl = Rtnl::open().context(|| "open a netlink socket".into())?;
         let mut come_back = Vec::new();
         for net in self.all() {

@@ -365,6 +365,10 @@ impl Networks {
         if let Err(error) = self.sweep() {
             warn!("{error}");
         }
+        // What was deleted while no daemon was there.
+        if let Err(error) = self.heal(None) {
+            warn!("{error}");
+        }
         Ok(())
     }
 

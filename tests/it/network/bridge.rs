@@ -172,7 +172,7 @@ fn a_bridge_that_was_deleted_comes_back() {
 
 #[test]
 fn a_bridge_that_is_deleted_under_running_containers_comes_back_with_them() {
-    let d = Daemon::start();
+    let mut d = Daemon::start();
     let outside = Outside::of(&d);
     d.ok(["network", "create", "mine"]);
     let web = idle(&d, "web", &["-p", "8080:80", "-p", "127.0.0.1:8081:80"]);
@@ -181,38 +181,45 @@ fn a_bridge_that_is_deleted_under_running_containers_comes_back_with_them() {
     let server = listen(web, "0.0.0.0:80");
     let to_two = format!("{}:80", on(&d, "two", "mine"));
     let other = listen(two, "0.0.0.0:80");
-    let works = || {
+    let works = |d: &Daemon| {
         for (from, to) in [
             (outside.pid(), format!("{HOST}:8080")),
             (d.keeper_pid(), "127.0.0.1:8081".into()),
-            (two, format!("{}:80", address_of(&d, "web"))),
+            (two, format!("{}:80", address_of(d, "web"))),
         ] {
             let through = wait_for(SOON, || connect(from, &to, SHORT).is_some());
             assert!(through, "no way to {to}: {}", d.log());
         }
         assert!(wait_for(SOON, || connect(d.keeper_pid(), &to_two, SHORT).is_some()));
     };
-    works();
+    works(&d);
     let own = d.api("GET", "/networks/mine").expect(200)["Id"].as_str().unwrap()[..12].to_owned();
     for bridge in ["docker0", &format!("br-{own}")] {
         ip(d.keeper_pid(), &["link", "delete", bridge]);
-        works();
+        works(&d);
     }
     // Their interfaces, one by one and at once: addresses, routes and all are as before.
     let before = ip(two, &["route"]);
     for link in veths(&d) {
         ip(d.keeper_pid(), &["link", "delete", &link]);
-        works();
+        works(&d);
     }
     let all = veths(&d).join(" ");
     run_in(d.keeper_pid(), "sh", &["-c", &format!("for i in {all}; do ip link delete $i; done")]);
-    works();
+    works(&d);
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
     assert_eq!(lines(&ip(two, &["route"])), lines(&before));
     for link in veths(&d) {
         ip(d.keeper_pid(), &["link", "set", &link, "nomaster"]);
     }
-    works();
+    works(&d);
+    // While nobody is there who could see it.
+    d.kill9();
+    for link in ["docker0", &veths(&d)[0]] {
+        ip(d.keeper_pid(), &["link", "delete", link]);
+    }
+    d.restart();
+    works(&d);
     // What was taken off a network stays off it.
     d.ok(["network", "disconnect", "mine", "two"]);
     std::thread::sleep(SHORT);
