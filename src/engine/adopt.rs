@@ -82,6 +82,7 @@ impl Engine {
         self.networks.settle(Box::new(move || {
             engine.upgrade().map(|engine| engine.running()).unwrap_or_default()
         }))?;
+        self.serve_ports();
         self.refresh_names();
         self.watch_resolvers();
         self.sweep(rubbish);

@@ -74,6 +74,7 @@ impl Engine {
             let file = network.wait()?;
             namespaces.net = Namespace::Join(pin(file, &mut pins));
         }
+        let networks = network.map(|network| network.attachments.clone()).unwrap_or_default();
         let (config, host) = (&record.config, &record.host);
         let unmasked = host.privileged || security.paths_unconfined;
         let launch = Launch {
@@ -113,7 +114,8 @@ impl Engine {
             monitor_dirs: self.cgroups.outside().to_vec(),
             init: host.init,
             log: host.log.clone(),
-            networks: network.map(|network| network.attachments.clone()).unwrap_or_default(),
+            forwards: self.networks.forwards(&networks),
+            networks,
             io_dir: self.layout.io(id),
             run_dir,
         };

@@ -337,12 +337,53 @@ impl Engine {
     fn set_networks(&self, slot: &Slot, run: u64, networks: Vec<Attachment>) -> Result<()> {
         let mut launch = Launch::read(&self.run_dir(&slot.id))?;
         launch.networks.clone_from(&networks);
+        let forwards = self.networks.forwards(&networks);
+        let moved = forwards != launch.forwards;
+        launch.forwards.clone_from(&forwards);
         launch.rewrite()?;
         let mut inner = slot.lock();
         if inner.record.run != run || !matches!(inner.state, State::Running { .. }) {
             return Err(Error::conflict(format!("container {} has ended", slot.id)));
         }
         inner.networks = networks.into();
-        Ok(())
+        let monitor = inner.monitor.clone().filter(|_| moved);
+        drop(inner);
+        monitor.map_or(Ok(()), |monitor| monitor.publish(forwards))
+    }
+
+    /// Has the monitors of running containers serve their published ports, where nothing else
+    /// does: rules that an earlier daemon could make may be beyond this one. That is known once
+    /// the networks are there, which a thread waits for. Dying in between, the next daemon goes on.
+    pub(super) fn serve_ports(&self) {
+        let published =
+            |slot: &Arc<Slot>| slot.snapshot().networks.iter().any(|place| !place.ports.is_empty());
+        let slots: Vec<Arc<Slot>> = self.containers.lock().by_id.values().cloned().collect();
+        let slots: Vec<Arc<Slot>> = slots.into_iter().filter(published).collect();
+        if slots.is_empty() {
+            return;
+        }
+        let engine = self.me();
+        let begun = self.spawn_thread("ports", move || {
+            engine.networks.settled();
+            for slot in slots {
+                if let Err(error) = engine.serve_ports_of(&slot) {
+                    crate::warn!("container {}: its ports: {error}", slot.id.short());
+                }
+            }
+        });
+        if let Err(error) = begun {
+            crate::warn!("published ports: {error}");
+        }
+    }
+
+    fn serve_ports_of(&self, slot: &Slot) -> Result<()> {
+        let _ordered = self.names.lock();
+        let Snapshot { record, networks, .. } = slot.snapshot();
+        let wanted = self.networks.forwards(&networks);
+        // Where there are rules again, a monitor goes on with what it has begun.
+        if wanted.is_empty() || Launch::read(&self.run_dir(&slot.id))?.forwards == wanted {
+            return Ok(());
+        }
+        self.set_networks(slot, record.run, networks.to_vec())
     }
 }

@@ -16,7 +16,7 @@ pub use config::{
     NetworkMode, RestartPolicy, RunConfig, Ulimit,
 };
 pub use health::{Health, HealthResult, HealthStatus};
-pub use network::{Attachment, FirewallChoice, Published};
+pub use network::{Attachment, FirewallChoice, Forward, Published};
 pub use port_set::PortSet;
 pub use ports::{PortBinding, PortProto, PortRange, Protocol};
 pub use reference::Reference;

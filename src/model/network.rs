@@ -1,6 +1,6 @@
 //! What a run of a container has got on a network.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,19 @@ impl Attachment {
 pub fn mac_of(address: Ipv4Addr) -> [u8; 6] {
     let [a, b, c, d] = address.octets();
     [0x02, 0x42, a, b, c, d]
+}
+
+/// Ports that the monitor of a container leads on to it, where no packet rules do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forward {
+    /// Address on the host; unspecified is all of its family.
+    pub listen: IpAddr,
+    /// First port on the host; the others follow it one by one.
+    pub first: u16,
+    /// The container's address.
+    pub to: IpAddr,
+    /// The container's ports.
+    pub ports: PortRange,
 }
 
 /// Who is to keep the packet rules.

@@ -28,7 +28,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 
 use crate::base::{Context, Digest, Error, Id, Kind, Lock, Result, guard};
-use crate::model::{Attachment, FirewallChoice, PortBinding, PortProto, PortRange};
+use crate::model::{
+    Attachment, FirewallChoice, Forward, PortBinding, PortProto, PortRange, Protocol, Published,
+};
 use crate::sys::rtnl::{Link, Rtnl};
 use crate::warn;
 
@@ -52,6 +54,9 @@ const NO_BRIDGE: &str = "none";
 const NO_RULES: &str = "published ports are served by proxies, containers reach beyond this host \
                         only where the routers know the way back, and networks are kept apart only \
                         while IP forwarding is off";
+
+/// Most ports of a container where each takes a socket.
+const MOST_FORWARDS: usize = 1000;
 
 /// What the networks are opened with.
 pub struct Options<'a> {
@@ -229,6 +234,7 @@ impl Networks {
         if let Some((first, _)) = attachments.first_mut() {
             let exposed = wanted.exposed.iter().copied();
             first.ports = self.ports.lock().reserve(id, wanted.bindings, exposed)?;
+            self.check_forwards(&first.ports)?;
         }
         let pending = Pending::begin(attachments)?;
         self.firewall.check();
@@ -239,6 +245,43 @@ impl Networks {
         }
         undo.keep();
         Ok(pending)
+    }
+
+    /// Whether a monitor could serve these ports, where it would have to.
+    fn check_forwards(&self, ports: &[Published]) -> Result<()> {
+        if !self.firewall.needs_proxies() {
+            return Ok(());
+        }
+        if ports.iter().any(|published| published.ports.protocol == Protocol::Sctp) {
+            return Err(Error::not_implemented(
+                "sctp ports cannot be published where there are no packet rules",
+            ));
+        }
+        let count: usize = ports.iter().map(|p| usize::from(p.ports.span()) + 1).sum();
+        if count > MOST_FORWARDS {
+            return Err(Error::bad_parameter(format!(
+                "{count} ports are to be published: where there are no packet rules, each takes a \
+                 socket, and a container has at most {MOST_FORWARDS}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// What the monitor of a container that has this on networks is to serve; nothing where packet
+    /// rules do.
+    pub fn forwards(&self, attachments: &[Attachment]) -> Vec<Forward> {
+        if !self.firewall.needs_proxies() {
+            return Vec::new();
+        }
+        let forwards = |attachment: &Attachment| {
+            let to = attachment.address.into();
+            let forward = |published: &Published| {
+                let Published { host, first, ports } = *published;
+                Forward { listen: host.into(), first, to, ports }
+            };
+            attachment.ports.iter().map(forward).collect::<Vec<_>>()
+        };
+        attachments.iter().flat_map(forwards).collect()
     }
 
     /// Takes an address on a network in the name of container `id`.

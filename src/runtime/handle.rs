@@ -20,7 +20,7 @@ use serde::Serialize;
 use super::launch::Launch;
 use super::proto::{self, MAIN, Refusal, Reply, Request};
 use crate::base::{Context, Error, Id, Kind, Lock, Result, Timestamp, fields};
-use crate::model::Signal;
+use crate::model::{Forward, Signal};
 use crate::sys::{pipe, poll, socket};
 
 pub use self::exec::{ExecLink, ExecNews, KnownExec};
@@ -250,6 +250,14 @@ impl Handle {
         self.request(&Request::Resize { session: MAIN.into(), rows, columns }, &[], &[])
     }
 
+    /// Has these published ports led on to the container, and no others.
+    ///
+    /// # Errors
+    /// When one of them cannot be had; then all is as before. `Conflict` when it has ended.
+    pub fn publish(&self, forwards: Vec<Forward>) -> Result<()> {
+        self.request(&Request::Publish { forwards }, &[], &[])
+    }
+
     /// Blocks until the run has ended and its exit is on disk. Meanwhile `detached` is told of
     /// clients that leave by their detach keys: `None` leaves the main session, else it is that of
     /// an exec. Called by one thread only, the
@@ -315,6 +323,7 @@ impl Handle {
             Some(Reply::Refused { why: Refusal::NoSession }) => {
                 Err(Error::conflict("the exec is not running"))
             }
+            Some(Reply::Failed { message, .. }) => Err(Error::internal(message)),
             Some(Reply::Unsupported) => Err(Error::not_implemented(
                 "this container was started by an older version that cannot do this; start it again",
             )),

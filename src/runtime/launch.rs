@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Context, Error, Id, Result, fields};
-use crate::model::{Attachment, LogConfig, Ulimit};
+use crate::model::{Attachment, Forward, LogConfig, Ulimit};
 
 fields! {
     /// Everything about one run of one container.
@@ -82,6 +82,8 @@ fields! {
         pub io_dir: PathBuf,
         /// Its places on networks. Its network namespace is there already then, and is joined.
         pub networks: Vec<Attachment>,
+        /// Ports that the monitor serves.
+        pub forwards: Vec<Forward>,
         /// The run directory: this file, the socket, `hosts`, `hostname`, `resolv.conf`.
         pub run_dir: PathBuf,
     }

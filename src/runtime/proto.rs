@@ -8,7 +8,8 @@
 //! control (made at spawn):    daemon --Go--> monitor, which answers Started or Failed;
 //!                             later, once: Exited
 //! watch (made at adoption):   Watch --> Status; later, once: Exited
-//! request (one per call):     Status, Attach, Signal, Resize, Kill, Names, Execs --> its answer
+//! request (one per call):     Status, Attach, Signal, Resize, Publish, Names, Kill, Execs
+//!                             --> its answer
 //! exec (one per exec):        Exec --> Started or Failed; later ExecEnded
 //!                             WatchExec --> Exec; later, if it runs still: ExecEnded
 //! ```
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::handle::{AttachOptions, Exit};
 use super::init::Exec;
 use crate::base::{Timestamp, fields};
+use crate::model::Forward;
 use crate::sys::socket;
 
 /// Longest packet in bytes; what the kernel's default buffer of a socket takes.
@@ -85,6 +87,11 @@ pub(crate) enum Request {
     /// Serve names by the sockets beside the packet: datagrams, streams, and the network namespace
     /// that they were opened in.
     Names,
+    /// Lead these published ports on to the container, and no others.
+    Publish {
+        /// All of them.
+        forwards: Vec<Forward>,
+    },
     /// Kill init, started or not. This connection is told of the exit, if there is one, and stays
     /// open until the monitor has ended.
     Kill,
@@ -105,6 +112,7 @@ fields! {
         columns: Option<u16>,
         exec: Option<Exec>,
         size: Option<(u16, u16)>,
+        forwards: Option<Vec<Forward>>,
     }
 }
 
@@ -113,7 +121,7 @@ impl TryFrom<RequestFields> for Request {
 
     fn try_from(fields: RequestFields) -> Result<Request, Self::Error> {
         let RequestFields { request, session, options, detach_keys, number, .. } = fields;
-        let RequestFields { rows, columns, exec, size, .. } = fields;
+        let RequestFields { rows, columns, exec, size, forwards, .. } = fields;
         let asked = session.clone();
         let session = session.unwrap_or_else(|| MAIN.into());
         Ok(match request.as_str() {
@@ -140,6 +148,7 @@ impl TryFrom<RequestFields> for Request {
             "execs" => Request::Execs,
             "watch-exec" => Request::WatchExec { session: asked.ok_or("no session")? },
             "names" => Request::Names,
+            "publish" => Request::Publish { forwards: forwards.ok_or("no forwards")? },
             "kill" => Request::Kill,
             _ => Request::Unknown,
         })
@@ -383,6 +392,14 @@ mod tests {
             r#"{"request":"resize","session":"e1","rows":24,"columns":80}"#,
             Request::Resize { session: "e1".into(), rows: 24, columns: 80 },
         );
+        let forward = Forward {
+            listen: [127, 0, 0, 1].into(),
+            first: 8080,
+            to: [172, 17, 0, 2].into(),
+            ports: "80/tcp".parse().unwrap(),
+        };
+        let publish = || Request::Publish { forwards: vec![forward] };
+        check(&serde_json::to_string(&publish()).unwrap(), publish());
         check(r#"{"request":"dance","partner":"x"}"#, Request::Unknown);
     }
 

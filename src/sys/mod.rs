@@ -12,6 +12,7 @@ pub mod caps;
 pub mod conntrack;
 pub mod fs;
 pub mod host;
+pub mod inet;
 pub mod lock;
 pub mod memory;
 pub mod mount;

@@ -23,6 +23,26 @@ pub fn grow(end: BorrowedFd<'_>, bytes: i32) {
     unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
 }
 
+/// Moves bytes between a pipe and a stream without copying them here, at most `most`, and never
+/// waits: 0 is the end. Sockets must not block. splice(2).
+///
+/// # Errors
+/// EAGAIN when there is nothing to move or no room for it; those of the stream. No SIGPIPE is
+/// sent where that is ignored.
+pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, most: usize) -> io::Result<usize> {
+    let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
+    let null = std::ptr::null_mut();
+    let flags = libc::SPLICE_F_NONBLOCK | libc::SPLICE_F_MOVE;
+    loop {
+        // SAFETY: no offsets are given, so no memory of ours is touched.
+        match check(unsafe { libc::splice(from, null, to, null, most, flags) }) {
+            Ok(moved) => return Ok(moved.unsigned_abs()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Makes reads and writes on `fd` fail with EAGAIN instead of waiting, for everybody who shares
 /// this open file. O_NONBLOCK.
 ///

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::time::Instant;
 
@@ -114,6 +114,103 @@ fn timeout_millis(deadline: Option<Instant>) -> libc::c_int {
     let Some(deadline) = deadline else { return -1 };
     let left = deadline.saturating_duration_since(Instant::now());
     libc::c_int::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(libc::c_int::MAX)
+}
+
+/// Many descriptors to be waited for, of which few are ready at a time. It is readable itself while
+/// one of them is ready. epoll(7).
+#[derive(Debug)]
+pub struct Epoll(OwnedFd);
+
+/// What [`Epoll::ready`] fills.
+pub struct Events {
+    entries: [libc::epoll_event; Events::MOST],
+    count: usize,
+}
+
+impl Events {
+    /// Most at a time.
+    const MOST: usize = 64;
+
+    /// What was ready: what it was added with, and what for.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, Ready)> {
+        self.entries[..self.count].iter().map(|entry| {
+            let (token, events) = (entry.u64, entry.events);
+            // The kernel's bits are the same for both calls.
+            (token, Ready(libc::c_short::try_from(events & 0x7fff).unwrap_or(0)))
+        })
+    }
+}
+
+impl Default for Events {
+    fn default() -> Events {
+        Events { entries: [libc::epoll_event { events: 0, u64: 0 }; Events::MOST], count: 0 }
+    }
+}
+
+impl Epoll {
+    /// Nothing to be waited for yet.
+    ///
+    /// # Errors
+    /// EMFILE and its like.
+    pub fn new() -> io::Result<Epoll> {
+        // SAFETY: epoll_create1 takes an integer and touches no memory of ours.
+        let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
+        Ok(Epoll(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Adds a descriptor, to be told of with `token`. It is removed when its open file is closed,
+    /// by all who share it.
+    ///
+    /// # Errors
+    /// ENOMEM, ENOSPC; EEXIST when it is there already.
+    pub fn add(&self, fd: BorrowedFd<'_>, interest: Interest, token: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, fd, interest, token)
+    }
+
+    /// Changes what a descriptor is waited for.
+    ///
+    /// # Errors
+    /// ENOENT when it is not there.
+    pub fn change(&self, fd: BorrowedFd<'_>, interest: Interest, token: u64) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, interest, token)
+    }
+
+    /// Removes a descriptor.
+    ///
+    /// # Errors
+    /// ENOENT when it is not there.
+    pub fn remove(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, fd, Interest::GONE, 0)
+    }
+
+    fn control(&self, what: i32, fd: BorrowedFd<'_>, how: Interest, token: u64) -> io::Result<()> {
+        let events = u32::from(how.0.unsigned_abs());
+        let mut event = libc::epoll_event { events, u64: token };
+        let (own, fd) = (self.0.as_raw_fd(), fd.as_raw_fd());
+        // SAFETY: `event` is an initialised epoll_event, which the call only reads.
+        check(unsafe { libc::epoll_ctl(own, what, fd, &raw mut event) }).map(drop)
+    }
+
+    /// Tells what is ready now, without waiting.
+    ///
+    /// # Errors
+    /// Those of epoll_wait(2).
+    pub fn ready(&self, events: &mut Events) -> io::Result<()> {
+        events.count = 0;
+        let most = i32::try_from(Events::MOST).unwrap_or(1);
+        let room = events.entries.as_mut_ptr();
+        // SAFETY: the array has room for `most` events, and is borrowed mutably for the call.
+        let count = check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), room, most, 0) })?;
+        events.count = usize::try_from(count).unwrap_or(0);
+        Ok(())
+    }
+}
+
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 /// Waits until one of `fds` is ready or `deadline` has passed (`None` is for ever). Gives the
@@ -303,5 +400,28 @@ mod tests {
         inotify.drain();
         assert!(!wait(&[(inotify.as_fd(), Interest::READ)], now()).unwrap()[0].any());
         std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn an_epoll_tells_what_is_ready() {
+        let (one, two) = (EventFd::new().unwrap(), EventFd::new().unwrap());
+        let epoll = Epoll::new().unwrap();
+        let mut events = Events::default();
+        let mut ready = |epoll: &Epoll| {
+            epoll.ready(&mut events).unwrap();
+            events.iter().map(|(token, ready)| (token, ready.writable())).collect::<Vec<_>>()
+        };
+        epoll.add(one.as_fd(), Interest::READ, 7).unwrap();
+        epoll.add(two.as_fd(), Interest::READ, u64::MAX).unwrap();
+        assert!(ready(&epoll).is_empty());
+        two.notify();
+        assert_eq!(ready(&epoll), [(u64::MAX, false)]);
+        let now = Some(Instant::now());
+        assert!(wait(&[(epoll.as_fd(), Interest::READ)], now).unwrap()[0].readable());
+        epoll.remove(two.as_fd()).unwrap();
+        epoll.change(one.as_fd(), Interest::WRITE, 8).unwrap();
+        assert_eq!(ready(&epoll), [(8, true)]);
+        drop(one);
+        assert!(ready(&epoll).is_empty());
     }
 }

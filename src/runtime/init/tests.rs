@@ -201,6 +201,7 @@ fn launch(dir: &Path) -> Launch {
         monitor_dirs: Vec::new(),
         init: false,
         networks: Vec::new(),
+        forwards: Vec::new(),
         log: LogConfig::default(),
         io_dir: dir.to_owned(),
         run_dir: dir.to_owned(),

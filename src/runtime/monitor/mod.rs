@@ -23,6 +23,7 @@ mod dns;
 mod exec;
 mod facts;
 mod input;
+mod proxy;
 mod requests;
 mod session;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use std::time::{Duration, Instant};
 
 use dns::NameServer;
 use exec::{Execs, Part};
+use proxy::Proxy;
 use requests::Connection;
 use session::{Event, Session};
 
@@ -127,6 +129,7 @@ enum Token {
     Main(Event),
     Exec(usize, Part),
     Names(dns::Part),
+    Proxy,
 }
 
 struct Monitor {
@@ -156,6 +159,7 @@ struct Monitor {
     channel: Option<OwnedFd>,
     main: Session,
     execs: Execs,
+    proxy: Proxy,
     run_dir: PathBuf,
     /// Serves names, on networks that users have made.
     names: Option<Box<NameServer>>,
@@ -216,6 +220,7 @@ impl Monitor {
             main,
             execs: Execs::default(),
             names: None,
+            proxy: Proxy::default(),
             run_dir: launch.run_dir.clone(),
             io_dir: launch.io_dir.clone(),
             cgroup_dirs: launch.cgroup_dirs.clone(),
@@ -226,6 +231,10 @@ impl Monitor {
                 monitor.channel = Some(channel);
             }
             Err(error) => monitor.fail(128, error.to_string()),
+        }
+        // After the clone: init must not hold the ports.
+        if let Err(error) = monitor.proxy.set(&launch.forwards) {
+            monitor.fail(128, format!("ports cannot be published: {error}"));
         }
         Ok(monitor)
     }
@@ -253,6 +262,7 @@ impl Monitor {
             if let Some(names) = &mut self.names {
                 names.settle(now);
             }
+            self.proxy.settle(now);
             self.tell_detached();
             while self.advance() {}
         }
@@ -280,6 +290,9 @@ impl Monitor {
         if let Some((_, end)) = &self.init {
             add(end.as_fd(), Token::Init);
         }
+        if let Some(proxy) = self.proxy.descriptor() {
+            add(proxy, Token::Proxy);
+        }
         self.main.watch(set, events);
         tokens.extend(events.iter().map(|event| Token::Main(*event)));
         self.execs.watch(set, |index, part| tokens.push(Token::Exec(index, part)));
@@ -298,6 +311,7 @@ impl Monitor {
             .chain(self.main.deadline())
             .chain(self.execs.deadline())
             .chain(self.names.as_ref().and_then(|names| names.deadline()))
+            .chain(self.proxy.deadline())
             .min()
     }
 
@@ -315,6 +329,7 @@ impl Monitor {
                     names.handle(part, ready);
                 }
             }
+            Token::Proxy => self.proxy.serve(),
         }
     }
 
@@ -463,6 +478,8 @@ impl Monitor {
         self.init = None;
         // Its sockets would keep the network of the dead alive.
         self.names = None;
+        // Its next run may want them before all of this one's output is read.
+        self.proxy.close();
         if let Phase::Running { since } = self.phase {
             let drain = if self.shares_pids { DRAIN_SHARED } else { DRAIN };
             let (finished, until) = (Timestamp::now(), Instant::now() + drain);

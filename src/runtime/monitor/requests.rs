@@ -160,6 +160,12 @@ impl Monitor {
                 Ok(false) => refused(Refusal::NoTerminal),
                 Err(_) => refused(Refusal::NotRunning),
             },
+            // They are of no use to a program that has ended.
+            Request::Publish { .. } if self.has_ended() => refused(Refusal::NotRunning),
+            Request::Publish { forwards } => match self.proxy.set(&forwards) {
+                Ok(()) => Reply::Done,
+                Err(error) => Reply::Failed { code: 128, message: error.to_string() },
+            },
             Request::Kill => {
                 if self.go {
                     self.kill_init()

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
+use super::keeper::Keeper;
 use super::{HOST, LONG, OUTSIDE, Outside, SHORT};
 use super::{address_of, connect, idle, ip, listen, on, rules, run_in, talk, veths};
 use crate::harness::{
@@ -86,7 +87,16 @@ fn a_small_network_is_used_up_and_an_address_waits_for_its_owner_to_be_gone() {
 
 #[test]
 fn containers_reach_the_outside_and_each_other() {
-    let d = Daemon::start();
+    reach_the_outside_and_each_other(Keeper::Nftables);
+}
+
+#[test]
+fn by_iptables_containers_reach_the_outside_and_each_other() {
+    reach_the_outside_and_each_other(Keeper::Legacy);
+}
+
+fn reach_the_outside_and_each_other(keeper: Keeper) {
+    let d = keeper.setup().start();
     let outside = Outside::of(&d);
     let (one, two) = (idle(&d, "one", &[]), idle(&d, "two", &[]));
     let server = listen(outside.pid(), "0.0.0.0:7000");

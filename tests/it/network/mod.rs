@@ -3,7 +3,9 @@
 
 mod bridge;
 mod dns;
+mod keeper;
 mod made;
+mod proxy;
 mod publish;
 mod survive;
 

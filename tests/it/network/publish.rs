@@ -3,14 +3,29 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use super::{HOST, LONG, Outside, SHORT};
+use super::keeper::Keeper;
+use super::{HOST, LONG, OUTSIDE, Outside, SHORT};
 use super::{address_of, connect, idle, listen, pid_of, rules, talk, talk_udp};
 
 use crate::harness::{Daemon, SOON, in_netns, processes_of, wait_for, wait_until};
 
 #[test]
 fn a_published_port_is_reached_from_everywhere() {
-    let d = Daemon::start();
+    reached_from_everywhere(Keeper::Nftables);
+}
+
+#[test]
+fn a_port_published_by_iptables_is_reached_from_everywhere() {
+    reached_from_everywhere(Keeper::Legacy);
+}
+
+#[test]
+fn a_port_published_by_a_proxy_is_reached_from_everywhere() {
+    reached_from_everywhere(Keeper::Nobody);
+}
+
+fn reached_from_everywhere(keeper: Keeper) {
+    let d = keeper.setup().start();
     let outside = Outside::of(&d);
     let web = idle(&d, "web", &["-p", "8080:80", "-p", "8053:53/udp"]);
     let other = idle(&d, "other", &[]);
@@ -18,12 +33,10 @@ fn a_published_port_is_reached_from_everywhere() {
     let datagrams = in_netns(web, || UdpSocket::bind("0.0.0.0:53").unwrap());
     let here = d.keeper_pid();
 
-    // Who comes from outside is seen as he is.
-    assert_eq!(talk(outside.pid(), &format!("{HOST}:8080"), &server).to_string(), "192.0.2.2");
-    assert_eq!(
-        talk_udp(outside.pid(), &format!("{HOST}:8053"), &datagrams).to_string(),
-        "192.0.2.2"
-    );
+    // Who comes from outside is seen as he is, but by way of a proxy.
+    let seen = if keeper.shows_peers() { OUTSIDE } else { "172.17.42.1" };
+    assert_eq!(talk(outside.pid(), &format!("{HOST}:8080"), &server).to_string(), seen);
+    assert_eq!(talk_udp(outside.pid(), &format!("{HOST}:8053"), &datagrams).to_string(), seen);
     for to in ["127.0.0.1", HOST, "172.17.42.1"] {
         talk(here, &format!("{to}:8080"), &server);
         talk_udp(here, &format!("{to}:8053"), &datagrams);
@@ -38,13 +51,27 @@ fn a_published_port_is_reached_from_everywhere() {
     d.ok(["stop", "-t", "0", "web"]);
     assert!(connect(outside.pid(), &format!("{HOST}:8080"), SHORT).is_none());
     drop((server, datagrams));
-    assert!(!rules(&d).contains("dnat to"), "{}", rules(&d));
+    assert_eq!(keeper.published(&d), 0);
     d.assert_nothing_left_behind();
 }
 
 #[test]
 fn a_port_on_loopback_is_for_this_host_alone() {
-    let d = Daemon::start();
+    for_this_host_alone(Keeper::Nftables);
+}
+
+#[test]
+fn a_port_on_loopback_by_iptables_is_for_this_host_alone() {
+    for_this_host_alone(Keeper::Legacy);
+}
+
+#[test]
+fn a_port_on_loopback_by_a_proxy_is_for_this_host_alone() {
+    for_this_host_alone(Keeper::Nobody);
+}
+
+fn for_this_host_alone(keeper: Keeper) {
+    let d = keeper.setup().start();
     let outside = Outside::of(&d);
     let web = idle(&d, "web", &["-p", "127.0.0.1:8080:80", "-p", &format!("{HOST}:8081:81")]);
     let other = idle(&d, "other", &[]);

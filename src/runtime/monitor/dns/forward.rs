@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use super::{AT_ONCE, From, LONGEST, NameServer, any_like};
 use crate::runtime::dns::message::{self, Failure, Question};
 use crate::runtime::dns::names::Server;
+use crate::sys::inet;
 use crate::sys::poll::Interest;
-use crate::sys::tcp;
 
 /// For a server to answer. Resolvers wait for five seconds.
 const ANSWER: Duration = Duration::from_secs(2);
@@ -142,7 +142,7 @@ fn by_datagram(to: SocketAddr, packet: &[u8]) -> io::Result<Link> {
 }
 
 fn by_stream(to: SocketAddr, packet: &[u8]) -> io::Result<Link> {
-    let stream = tcp::begin_connect(to)?;
+    let stream = TcpStream::from(inet::begin_connect(&to)?);
     let length = u16::try_from(packet.len()).unwrap_or(0);
     let output = [&length.to_be_bytes()[..], packet].concat();
     Ok(Link::Stream { stream, output, input: Vec::new() })
