@@ -329,7 +329,16 @@ fn dropped_attaches_leak_nothing() {
             }
         }
     };
-    // So many events are remembered.
+    // So many events are remembered, and the C library keeps the stacks of so many threads.
+    let at_once: Vec<Wire> = (0..200)
+        .map(|_| {
+            let mut wire = d.wire();
+            wire.send("GET /_ping HTTP/1.1\r\nHost: t\r\n\r\n");
+            assert_eq!(wire.head().0, 200);
+            wire
+        })
+        .collect();
+    drop(at_once);
     drop_some(300);
     let before = Cost::of(&d, &[monitor]);
     drop_some(count(60, 1000));
