@@ -425,8 +425,16 @@ impl Networks {
     pub fn describe_rules(&self) -> (Option<&'static str>, Vec<String>) {
         self.settled();
         let name = self.firewall.describe().map(|(name, _)| name);
-        let missing = self.missing_rules().map(|missing| format!("WARNING: {missing}"));
-        (name, missing.into_iter().collect())
+        let mut warnings: Vec<String> = self
+            .firewall
+            .obstacles()
+            .into_iter()
+            .map(|what| {
+                format!("WARNING: Published ports may not be reached: {what} is in the way")
+            })
+            .collect();
+        warnings.extend(self.missing_rules().map(|missing| format!("WARNING: {missing}")));
+        (name, warnings)
     }
 
     /// What it means that there are no packet rules, where there are none.

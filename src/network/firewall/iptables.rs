@@ -94,6 +94,19 @@ impl Iptables {
         self.restore(&removal(&self.name, chains, &saved))
     }
 
+    /// Whether the kernel's chain for what is passed on drops all that it does not know.
+    ///
+    /// # Errors
+    /// What the program says.
+    pub(super) fn forwards_nothing(&self) -> io::Result<bool> {
+        let drops = |line: &str| {
+            line.starts_with(":FORWARD DROP")
+                || line == "-A FORWARD -j DROP"
+                || line.starts_with("-A FORWARD -j REJECT")
+        };
+        Ok(lines(&self.saved()?, "filter").any(drops))
+    }
+
     fn restore(&self, text: &str) -> io::Result<()> {
         let mut command = Command::new(&self.restore);
         command.args(["--noflush", WAIT]).stdin(Stdio::piped()).stdout(Stdio::null());
@@ -138,6 +151,7 @@ fn place(chain: &Chain) -> (&'static str, Option<&'static str>) {
     let Some((kind, hook, _)) = chain.hook else { return ("nat", None) };
     let entry = match hook {
         Hook::Prerouting => "PREROUTING",
+        Hook::Input => "INPUT",
         Hook::Forward => "FORWARD",
         Hook::Output => "OUTPUT",
         Hook::Postrouting => "POSTROUTING",

@@ -22,7 +22,7 @@ use super::bridge;
 use super::rules::{self, Subnet};
 use crate::base::{Context, Error, Id, Kind, Lock, Result};
 use crate::model::{FirewallChoice, Published};
-use crate::sys::nft::{Place, Rule, Watch};
+use crate::sys::nft::{self, Hook, Obstacle, Place, Rule, Watch};
 use crate::{debug, info, warn};
 
 use backend::Backend;
@@ -194,6 +194,34 @@ impl Firewall {
     pub(super) fn describe(&self) -> Option<(&'static str, Option<String>)> {
         let inner = self.inner.lock();
         inner.backend.as_ref().map(|backend| (backend.name(), inner.why.clone()))
+    }
+
+    /// Chains of others that may keep published ports from being reached, as sentences.
+    pub(super) fn obstacles(&self) -> Vec<String> {
+        let inner = self.inner.lock();
+        let hook = match &inner.backend {
+            None => return Vec::new(),
+            Some(Backend::Nobody) => Hook::Input,
+            Some(Backend::Nftables(_) | Backend::Iptables(_)) => Hook::Forward,
+        };
+        let mut found = Vec::new();
+        if let Some(Backend::Iptables(iptables)) = &inner.backend {
+            match iptables.forwards_nothing() {
+                Ok(false) => {}
+                Ok(true) => found.push("chain FORWARD of iptables' table filter".to_owned()),
+                Err(error) => debug!("look for obstacles: {error}"),
+            }
+        }
+        drop(inner);
+        match nft::obstacles(&self.name, hook) {
+            Ok(others) => found.extend(others.into_iter().map(|other| {
+                let Obstacle { family, table, chain, by_policy } = other;
+                let how = if by_policy { "policy drop" } else { "a rule that drops all" };
+                format!("chain {chain} of table {family} {table} ({how})")
+            })),
+            Err(error) => debug!("look for obstacles: {error}"),
+        }
+        found
     }
 
     /// Publishes ports of `owner`, whose address is `container`.

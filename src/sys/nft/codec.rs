@@ -19,6 +19,8 @@ const VALUE: u16 = 1;
 pub enum Hook {
     /// All that arrives.
     Prerouting = 0,
+    /// What is for this host.
+    Input = 1,
     /// What is for others than this host.
     Forward = 2,
     /// What this host sends.

@@ -6,11 +6,13 @@
 //!   nobody else can change or flush it. Elsewhere a [`Watch`] tells of changes by others.
 
 mod codec;
+mod others;
 
 use std::io;
 
 pub use codec::{Chain, ChainKind, Hook, Match, Rule, Verdict};
 use codec::{new_chain, new_rule};
+pub use others::{Obstacle, obstacles};
 
 use super::netlink::{Message, Reply, Socket, as_text, attributes, code};
 

@@ -220,11 +220,44 @@ fn rules_by_iptables_are_healed_when_they_are_looked_at_and_leave_others_alone()
     // The admin's drop wins, and what is the admin's stays.
     iptables(&["-P", "FORWARD", "DROP"]);
     assert!(connect(outside.pid(), &there, SHORT).is_none());
+    let warnings = d.api("GET", "/info").expect(200)["Warnings"].to_string();
+    assert!(
+        warnings.contains("chain FORWARD of iptables' table filter is in the way"),
+        "{warnings}"
+    );
     iptables(&["-P", "FORWARD", "ACCEPT"]);
+    assert!(!d.api("GET", "/info").expect(200)["Warnings"].to_string().contains("in the way"));
     drop(server);
     d.ok(["rm", "-f", "web", "other"]);
     assert_eq!(Keeper::Legacy.published(&d), 0);
     assert!(legacy_rules(&d).contains("-A FORWARD -s 10.1.1.1/32 -j DROP"));
+    d.assert_nothing_left_behind();
+}
+
+#[test]
+fn the_drop_of_somebody_else_wins_and_is_named() {
+    let d = Daemon::start();
+    let outside = Outside::of(&d);
+    let web = idle(&d, "web", &["-p", "8080:80"]);
+    let server = listen(web, "0.0.0.0:80");
+    let there = format!("{HOST}:8080");
+    talk(outside.pid(), &there, &server);
+    let warnings = || d.api("GET", "/info").expect(200)["Warnings"].to_string();
+    assert!(!warnings().contains("in the way"), "{}", warnings());
+    let nft = |text: &str| run_in(d.keeper_pid(), "nft", &[text]);
+    nft(
+        "add table inet admin; add chain inet admin pass { type filter hook forward priority 10; policy drop; }",
+    );
+    let text = "Published ports may not be reached: chain pass of table inet admin (policy drop) is in the way";
+    assert!(warnings().contains(text), "{}", warnings());
+    assert!(connect(outside.pid(), &there, SHORT).is_none());
+    // The admin lets them pass.
+    nft(
+        "add rule inet admin pass ct state established,related accept; add rule inet admin pass ct status dnat accept",
+    );
+    assert!(!warnings().contains("in the way"), "{}", warnings());
+    talk(outside.pid(), &there, &server);
+    drop(server);
     d.assert_nothing_left_behind();
 }
 
