@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::keeper::Keeper;
-use super::{HOST, LONG, Outside};
-use super::{address_of, connect, idle, listen, pid_of, rules, run_in, talk, veths};
+use super::{HOST, LONG, Outside, SHORT};
+use super::{address_of, connect, idle, ip, listen, pid_of, rules, run_in, talk, veths};
 use crate::harness::{Daemon, Setup, count, wait_until};
 
 #[test]
@@ -88,12 +88,15 @@ fn flush_is_healed(d: &Daemon) {
     let web = idle(d, "web", &["-p", "8080:80"]);
     let server = listen(web, "0.0.0.0:80");
     let before = rules(d).matches("dnat to").count();
+    ip(outside.pid(), &["route", "add", "172.17.0.0/16", "via", HOST]);
     for _ in 0..3 {
         run_in(d.keeper_pid(), "nft", &["flush", "ruleset"]);
         let begin = std::time::Instant::now();
         wait_until("the rules are back", || rules(d).matches("dnat to").count() == before);
         assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
         talk(outside.pid(), &format!("{HOST}:8080"), &server);
+        // And what is not published is closed again, even to who knows the way.
+        assert!(connect(outside.pid(), "172.17.0.2:80", SHORT).is_none());
     }
     // And they go with their container.
     drop(server);
