@@ -28,7 +28,7 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// systems then write their journal once instead of twice.
 ///
 /// # Errors
-/// As for [`write`].
+/// As for [`write()`].
 pub fn write_anew(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     replace(path, bytes, mode, false)
 }

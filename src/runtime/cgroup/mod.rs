@@ -2,7 +2,7 @@
 //!
 //! - Kernel objects are named after the container: `<parent>/skiff/<id>` in every hierarchy; the
 //!   parent is the root of the tree unless the user asked for another. There a restart of the
-//!   daemon's service touches none of them. Monitors are beside them, see [`outside`].
+//!   daemon's service touches none of them. Monitors are beside them, see `outside`.
 //! - On a hybrid host the controllers are in the v1 hierarchies, so these are used and the v2
 //!   tree is left alone.
 //! - A controller that is in neither is a warning, never a failure and never a wait.
