@@ -1,14 +1,14 @@
 //! Networks: making, showing and removing them, and who is on them.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::slot::Slot;
 use super::{Engine, Filters, Snapshot, filter};
 use crate::base::{Digest, Error, Id, Kind, Result, guard};
 use crate::container::{Record, State};
-use crate::model::{Attachment, Endpoint, NetworkMode};
+use crate::model::{Attachment, Endpoint, Forward, NetworkMode};
 use crate::network::{self, Network, NewNetwork, Place};
 use crate::runtime::launch::Launch;
 
@@ -337,7 +337,15 @@ impl Engine {
     fn set_networks(&self, slot: &Slot, run: u64, networks: Vec<Attachment>) -> Result<()> {
         let mut launch = Launch::read(&self.run_dir(&slot.id))?;
         launch.networks.clone_from(&networks);
-        let forwards = self.networks.forwards(&networks);
+        let mut forwards = self.networks.forwards(&networks);
+        if forwards.is_empty() {
+            // There are rules again: streams by way of the monitor go on all the same.
+            let published = |forward: &&Forward| {
+                let here = |place: &Attachment| IpAddr::from(place.address) == forward.to;
+                networks.iter().any(|place| here(place) && !place.ports.is_empty())
+            };
+            forwards = launch.forwards.iter().filter(published).copied().collect();
+        }
         let moved = forwards != launch.forwards;
         launch.forwards.clone_from(&forwards);
         launch.rewrite()?;

@@ -279,12 +279,22 @@ fn running_containers_keep_their_ports_whoever_keeps_the_rules_next() {
     d.restart();
     assert!(!rules(&d).contains("skiff"), "{}", rules(&d));
     talk(outside.pid(), &there, &server);
+    // What goes through a proxy now goes on when there are rules again.
+    let mut client = connect(outside.pid(), &there, LONG).unwrap();
+    client.set_read_timeout(Some(LONG)).unwrap();
+    let (mut end, _) = server.accept().unwrap();
     d.set_flag("--firewall=iptables");
     d.restart();
     assert_eq!(Keeper::Legacy.published(&d), 1);
     talk(outside.pid(), &there, &server);
     assert!(d.ok(["info"]).contains("Firewall: iptables"));
-    drop(server);
+    d.ok(["network", "create", "more"]);
+    d.ok(["network", "connect", "more", "web"]);
+    end.write_all(b"still here").unwrap();
+    let mut got = [0; 10];
+    client.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"still here");
+    drop((server, end));
     d.ok(["rm", "-f", "web"]);
     assert!(connect(outside.pid(), &there, LONG).is_none());
     d.assert_nothing_left_behind();
