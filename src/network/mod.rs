@@ -19,6 +19,7 @@ mod namespace;
 mod net;
 mod pool;
 mod ports;
+mod proxied;
 mod rules;
 mod store;
 
@@ -28,9 +29,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 
 use crate::base::{Context, Digest, Error, Id, Kind, Lock, Result, guard};
-use crate::model::{
-    Attachment, FirewallChoice, Forward, PortBinding, PortProto, PortRange, Protocol, Published,
-};
+use crate::model::{Attachment, FirewallChoice, PortBinding, PortProto, PortRange};
 use crate::sys::rtnl::{Link, Rtnl};
 use crate::warn;
 
@@ -49,14 +48,6 @@ pub const DEFAULT: &str = "bridge";
 const DEFAULT_BRIDGE: &str = "docker0";
 /// `-b none`: no bridge.
 const NO_BRIDGE: &str = "none";
-
-/// What it means that there are none.
-const NO_RULES: &str = "published ports are served by proxies, containers reach beyond this host \
-                        only where the routers know the way back, and networks are kept apart only \
-                        while IP forwarding is off";
-
-/// Most ports of a container where each takes a socket.
-const MOST_FORWARDS: usize = 1000;
 
 /// What the networks are opened with.
 pub struct Options<'a> {
@@ -247,43 +238,6 @@ impl Networks {
         Ok(pending)
     }
 
-    /// Whether a monitor could serve these ports, where it would have to.
-    fn check_forwards(&self, ports: &[Published]) -> Result<()> {
-        if !self.firewall.needs_proxies() {
-            return Ok(());
-        }
-        if ports.iter().any(|published| published.ports.protocol == Protocol::Sctp) {
-            return Err(Error::not_implemented(
-                "sctp ports cannot be published where there are no packet rules",
-            ));
-        }
-        let count: usize = ports.iter().map(|p| usize::from(p.ports.span()) + 1).sum();
-        if count > MOST_FORWARDS {
-            return Err(Error::bad_parameter(format!(
-                "{count} ports are to be published: where there are no packet rules, each takes a \
-                 socket, and a container has at most {MOST_FORWARDS}"
-            )));
-        }
-        Ok(())
-    }
-
-    /// What the monitor of a container that has this on networks is to serve; nothing where packet
-    /// rules do.
-    pub fn forwards(&self, attachments: &[Attachment]) -> Vec<Forward> {
-        if !self.firewall.needs_proxies() {
-            return Vec::new();
-        }
-        let forwards = |attachment: &Attachment| {
-            let to = attachment.address.into();
-            let forward = |published: &Published| {
-                let Published { host, first, ports } = *published;
-                Forward { listen: host.into(), first, to, ports }
-            };
-            attachment.ports.iter().map(forward).collect::<Vec<_>>()
-        };
-        attachments.iter().flat_map(forwards).collect()
-    }
-
     /// Takes an address on a network in the name of container `id`.
     fn take_place(&self, id: &Id, run: u64, place: &Place) -> Result<(Attachment, Subnet)> {
         let net = self.get(&place.network)?;
@@ -413,35 +367,6 @@ impl Networks {
             warn!("{error}");
         }
         Ok(())
-    }
-
-    /// Makes packet rules anew that somebody has taken away, where nobody tells when they do.
-    pub fn check_rules(&self) {
-        self.settled();
-        self.firewall.check();
-    }
-
-    /// Who keeps the packet rules, once there are networks, and sentences about what is missing.
-    pub fn describe_rules(&self) -> (Option<&'static str>, Vec<String>) {
-        self.settled();
-        let name = self.firewall.describe().map(|(name, _)| name);
-        let mut warnings: Vec<String> = self
-            .firewall
-            .obstacles()
-            .into_iter()
-            .map(|what| {
-                format!("WARNING: Published ports may not be reached: {what} is in the way")
-            })
-            .collect();
-        warnings.extend(self.missing_rules().map(|missing| format!("WARNING: {missing}")));
-        (name, warnings)
-    }
-
-    /// What it means that there are no packet rules, where there are none.
-    fn missing_rules(&self) -> Option<String> {
-        let (_, why) = self.firewall.describe()?;
-        let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-        self.firewall.needs_proxies().then(|| format!("No packet rules{why}: {NO_RULES}"))
     }
 
     /// Deletes our interfaces that belong to no running container. There are some only where
