@@ -200,6 +200,7 @@ pub(crate) const CREATE: &[Flag] = &[
     switch("init", NO, "Run an init that forwards signals and reaps processes"),
     switch("interactive", 'i', "Keep standard input open"),
     text("ip", NO, "Address on the network that was made"),
+    text("ip6", NO, "Address of IPv6 on the network that was made"),
     text("ipc", NO, "IPC namespace: private, host, shareable, none or container:ID"),
     checked("label", 'l', is_label, "Label, NAME=VALUE or NAME"),
     list("label-file", NO, "File of labels"),
@@ -208,6 +209,7 @@ pub(crate) const CREATE: &[Flag] = &[
     list("log-opt", NO, "Option of the log: max-size=N, max-file=N"),
     flag("lxc-conf", NO, Takes::Many("list", is_pair), "Option of old, where it has a meaning")
         .old(&["lxc-conf"]),
+    text("mac-address", NO, "Hardware address, e.g. 92:d0:c6:0a:29:33"),
     flag("mount", NO, Takes::Many("mount", is_mount), "Mount, type=bind|tmpfs,src=…,dst=…"),
     text("name", NO, "Name of the container").old(&["name"]),
     list("network", NO, "Network: bridge, none, host, container:ID or one by name").alias(&["net"]),
@@ -251,11 +253,9 @@ pub(crate) const CREATE: &[Flag] = &[
     later("gpus", NO),
     later("io-maxbandwidth", NO),
     later("io-maxiops", NO),
-    later("ip6", NO),
     later("isolation", NO),
     later("kernel-memory", NO),
     later("link-local-ip", NO),
-    later("mac-address", NO),
     later("memory-swappiness", NO),
     later("runtime", NO),
     later("storage-opt", NO),
@@ -416,20 +416,20 @@ pub(crate) const NETWORK_LS: &[Flag] = &[
 
 pub(crate) const NETWORK_CREATE: &[Flag] = &[
     switch("attachable", NO, "Accepted; containers can always be connected"),
+    flag("aux-address", NO, Takes::Many("map", is_pair), "Address for others, NAME=ADDRESS"),
     text("driver", 'd', "Driver: bridge"),
-    list("gateway", NO, "Address of the bridge"),
+    list("gateway", NO, "Address of the bridge, one for each family"),
     switch("internal", NO, "Let nothing out of it or into it"),
+    list("ip-range", NO, "Part of a subnet that addresses are given out of"),
+    switch("ipv6", NO, "IPv6 beside IPv4"),
     checked("label", NO, is_label, "Label, NAME=VALUE or NAME"),
     flag("opt", 'o', Takes::Many("map", is_pair), "Option, NAME=VALUE"),
-    list("subnet", NO, "Range of addresses, e.g. 10.1.0.0/16"),
-    later("aux-address", NO),
+    list("subnet", NO, "Range of addresses, e.g. 10.1.0.0/16; one of IPv4, one of IPv6"),
     later_switch("config-only", NO),
     later("config-from", NO),
     later_switch("ingress", NO),
-    later("ip-range", NO),
     later("ipam-driver", NO),
     later("ipam-opt", NO),
-    later_switch("ipv6", NO),
     later("scope", NO),
 ];
 
@@ -438,9 +438,9 @@ pub(crate) const NETWORK_RM: &[Flag] = &[switch("force", 'f', "One that is missi
 pub(crate) const NETWORK_CONNECT: &[Flag] = &[
     list("alias", NO, "Further name on the network"),
     text("ip", NO, "Address on the network"),
+    text("ip6", NO, "Address of IPv6 on the network"),
     list("link", NO, "Container to be known by name, NAME[:ALIAS]"),
     later("driver-opt", NO),
-    later("ip6", NO),
     later("link-local-ip", NO),
 ];
 

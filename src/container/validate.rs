@@ -4,10 +4,11 @@
 //! the option. Nothing is ignored in silence: what has no effect becomes a warning.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{capabilities, health, limits, merge, mounts};
 use crate::base::{Error, Result};
+use crate::model::network::parse_mac;
 use crate::model::{
     Device, Endpoint, HostConfig, MountPoint, NetworkMode, RestartPolicy, RunConfig, Signal,
 };
@@ -202,14 +203,14 @@ pub fn check_endpoint(endpoint: &Endpoint, predefined: bool) -> Result<()> {
     if predefined && !(wanted_ipv4.is_empty() && wanted_ipv6.is_empty()) {
         return bad("user specified IP address is supported on user defined networks only");
     }
-    if !wanted_ipv6.is_empty() {
-        return unserved(format!("address {wanted_ipv6} of IPv6"));
-    }
     if !wanted_ipv4.is_empty() && wanted_ipv4.parse::<Ipv4Addr>().is_err() {
         return bad(format!("invalid IPv4 address: {wanted_ipv4}"));
     }
-    if !mac_address.is_empty() {
-        return unserved(format!("mac address {mac_address}"));
+    if !wanted_ipv6.is_empty() && wanted_ipv6.parse::<Ipv6Addr>().is_err() {
+        return bad(format!("invalid IPv6 address: {wanted_ipv6}"));
+    }
+    if !mac_address.is_empty() && parse_mac(mac_address).is_none() {
+        return bad(format!("invalid MAC address: {mac_address}"));
     }
     if let Some(alias) = aliases.iter().find(|alias| alias.contains(char::is_whitespace)) {
         return bad(format!("invalid alias: {alias:?}"));
@@ -227,12 +228,7 @@ fn check_ports(config: &RunConfig, host: &HostConfig, warnings: &mut Vec<String>
                     binding.host_port
                 ));
             }
-            if binding.address().is_none() {
-                match binding.host_ip.parse::<IpAddr>() {
-                    Ok(address) => return unserved(format!("publishing on the address {address}")),
-                    Err(_) => return bad(format!("invalid ip address: {}", binding.host_ip)),
-                }
-            }
+            binding.address().or_else(bad)?;
         }
     }
     let publishes = host.publish_all_ports && !config.exposed_ports.is_empty()
@@ -476,7 +472,6 @@ mod tests {
             assert_eq!(error.kind(), crate::base::Kind::NotImplemented);
             assert!(error.to_string().contains(expected), "{error}");
         };
-        check("fe80::1", &|h| publish(h, "80", "fe80::1", ""));
         check("other", &|h| h.volumes_from = vec!["other".into()]);
         check("data", &|h| h.binds = vec!["data:/x".into()]);
         check("profile", &|h| h.security_opt = vec!["seccomp={}".into()]);

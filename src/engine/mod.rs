@@ -55,7 +55,7 @@ pub use crate::runtime::handle::{AttachOptions, Attacher};
 use crate::sys;
 use crate::warn;
 
-pub use crate::network::{Network, NewNetwork};
+pub use crate::network::{Network, NewNetwork, NewRange};
 pub use crate::runtime::init::Exec;
 pub use events::EventStream;
 use events::Events;

@@ -138,7 +138,7 @@ fn has_links(record: &Record, attachments: &[Attachment]) -> bool {
 
 /// The addresses of a place.
 pub(super) fn addresses(place: &Attachment) -> impl Iterator<Item = IpAddr> {
-    [place.address.into()].into_iter()
+    place.addresses()
 }
 
 /// Writes without a moment at which the file is empty or another one: it is mounted.
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
     use crate::base::Timestamp;
     use crate::engine::tests::record;
-    use crate::model::Endpoint;
+    use crate::model::{Endpoint, Six};
 
     fn place(network: &str, last: u8) -> Attachment {
         Attachment {
@@ -238,6 +238,8 @@ mod tests {
             address: Ipv4Addr::new(10, 0, 0, last),
             prefix: 24,
             gateway: Ipv4Addr::new(10, 0, 0, 1),
+            v6: None,
+            own_mac: None,
             internal: false,
             ports: Vec::new(),
         }
@@ -270,6 +272,10 @@ mod tests {
         assert_eq!(shown(&web, &[]), ["127.0.0.1 box"]);
         assert_eq!(shown(&web, &own[..1]), ["10.0.0.2 box"]);
         assert_eq!(shown(&web, &own[1..]), ["10.0.0.5 box"]);
+        let mut six = own[1].clone();
+        let (address, gateway) = ("fd00::5".parse().unwrap(), "fd00::1".parse().unwrap());
+        six.v6 = Some(Six { address, prefix: 64, gateway });
+        assert_eq!(shown(&web, &[six]), ["10.0.0.5 box", "fd00::5 box"]);
         web.host.links = vec!["/db:/web/base".into()];
         assert_eq!(
             shown(&web, &own[..1]),

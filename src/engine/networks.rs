@@ -1,13 +1,13 @@
 //! Networks: making, showing and removing them, and who is on them.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::slot::Slot;
 use super::{Engine, Filters, Snapshot, filter};
 use crate::base::{Digest, Error, Id, Kind, Result, guard};
 use crate::container::{Record, State};
+use crate::model::network::parse_mac;
 use crate::model::{Attachment, Endpoint, Forward, NetworkMode};
 use crate::network::{self, Network, NewNetwork, Place};
 use crate::runtime::launch::Launch;
@@ -30,6 +30,16 @@ pub struct NetworkView {
     pub containers: Vec<(Id, String, Attachment)>,
 }
 
+/// What an endpoint asks for; it was checked.
+fn place(network: String, endpoint: &Endpoint) -> Place {
+    Place {
+        network,
+        address: endpoint.wanted_ipv4.parse().ok(),
+        six: endpoint.wanted_ipv6.parse().ok(),
+        mac: parse_mac(&endpoint.mac_address),
+    }
+}
+
 impl Engine {
     /// The networks that a container is to be on, its way out first.
     pub(super) fn places(&self, record: &Record) -> Result<Vec<Place>> {
@@ -42,10 +52,7 @@ impl Engine {
                 return Ok(Vec::new());
             }
         };
-        let place = |(name, endpoint): (&String, &Endpoint)| Place {
-            network: name.clone(),
-            address: endpoint.wanted_ipv4.parse::<Ipv4Addr>().ok(),
-        };
+        let place = |(name, endpoint): (&String, &Endpoint)| place(name.clone(), endpoint);
         let mut places: Vec<Place> =
             record.endpoints.iter().filter(|(name, _)| *name != NOWHERE).map(place).collect();
         if places.is_empty() && record.endpoints.contains_key(NOWHERE) {
@@ -55,7 +62,7 @@ impl Engine {
         match places.iter().position(|place| place.network == primary) {
             Some(at) => places[..=at].rotate_right(1),
             None if places.is_empty() => {
-                places.push(Place { network: primary, address: None });
+                places.push(Place { network: primary, ..Place::default() });
             }
             None => {}
         }
@@ -222,8 +229,7 @@ impl Engine {
             );
         }
         let network = self.networks.find(name)?;
-        let address = endpoint.wanted_ipv4.parse::<Ipv4Addr>().ok();
-        let place = Place { network: network.name.clone(), address };
+        let place = place(network.name.clone(), &endpoint);
         let ordered = self.names.lock();
         let snapshot = slot.snapshot();
         let on_it = |places: &[Place]| places.iter().any(|p| p.network == network.name);
@@ -341,7 +347,7 @@ impl Engine {
         if forwards.is_empty() {
             // There are rules again: streams by way of the monitor go on all the same.
             let published = |forward: &&Forward| {
-                let here = |place: &Attachment| IpAddr::from(place.address) == forward.to;
+                let here = |place: &Attachment| place.addresses().any(|own| own == forward.to);
                 networks.iter().any(|place| here(place) && !place.ports.is_empty())
             };
             forwards = launch.forwards.iter().filter(published).copied().collect();

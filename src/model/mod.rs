@@ -8,6 +8,7 @@ pub mod health;
 pub mod network;
 pub mod port_set;
 pub mod ports;
+pub mod range;
 pub mod reference;
 pub mod signal;
 
@@ -16,7 +17,7 @@ pub use config::{
     NetworkMode, RestartPolicy, RunConfig, Ulimit,
 };
 pub use health::{Health, HealthResult, HealthStatus};
-pub use network::{Attachment, FirewallChoice, Forward, Published};
+pub use network::{Attachment, FirewallChoice, Forward, Published, Six};
 pub use port_set::PortSet;
 pub use ports::{PortBinding, PortProto, PortRange, Protocol};
 pub use reference::Reference;

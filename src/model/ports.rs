@@ -1,7 +1,7 @@
 //! Ports and how they are published.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -158,13 +158,16 @@ fields! {
 }
 
 impl PortBinding {
-    /// The address; `None` when it is none of IPv4.
-    pub fn address(&self) -> Option<Ipv4Addr> {
+    /// The host's address; `None` is all of them.
+    ///
+    /// # Errors
+    /// What is no address, as a sentence.
+    pub fn address(&self) -> Result<Option<IpAddr>, String> {
         match self.host_ip.as_str() {
-            "" => Some(Ipv4Addr::UNSPECIFIED),
-            text => match text.parse().ok()? {
-                IpAddr::V4(address) => Some(address),
-                IpAddr::V6(_) => None,
+            "" => Ok(None),
+            text => match text.parse() {
+                Ok(address) => Ok(Some(address)),
+                Err(_) => Err(format!("invalid ip address: {text}")),
             },
         }
     }
@@ -281,9 +284,11 @@ mod tests {
         for wrong in ["x", "90-80", "0-5", "-1", "65536", "1-", "+ 1"] {
             assert!(binding("", wrong).range().is_err(), "{wrong}");
         }
-        assert_eq!(binding("", "").address(), Some(Ipv4Addr::UNSPECIFIED));
-        assert_eq!(binding("10.0.0.1", "").address(), Some(Ipv4Addr::new(10, 0, 0, 1)));
-        assert_eq!(binding("::1", "").address(), None);
+        assert_eq!(binding("", "").address(), Ok(None));
+        for address in ["10.0.0.1", "::1"] {
+            assert_eq!(binding(address, "").address(), Ok(address.parse().ok()));
+        }
+        assert_eq!(binding("x", "").address(), Err("invalid ip address: x".to_owned()));
     }
 
     #[test]

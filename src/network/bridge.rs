@@ -1,14 +1,16 @@
 //! The default bridge: found or made, with an address that no route of the host covers.
 
 use std::io::{self, ErrorKind};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::rules::Subnet;
 use crate::base::{Context, Error, Kind, Result};
 use crate::model::network::mac_of;
+use crate::model::range::{Range, overlap};
 use crate::sys::netlink::is_unknown;
 use crate::sys::rtnl::{Link, Route, Rtnl};
+use crate::sys::socket;
 use crate::{info, warn};
 
 /// Addresses for a bridge that is made, the first that is free wins.
@@ -34,26 +36,32 @@ const CANDIDATES: [(Ipv4Addr, u8); 12] = [
 pub(super) fn open(rtnl: &mut Rtnl, name: &str) -> Result<Subnet> {
     let link = rtnl.link(name).context(|| format!("find bridge {name}"))?;
     let addresses = match &link {
-        Some(link) => rtnl.addresses(link.index).context(|| format!("look at bridge {name}"))?,
+        Some(link) => {
+            rtnl.addresses(link.index, false).context(|| format!("look at bridge {name}"))?
+        }
         None => Vec::new(),
     };
     let (gateway, prefix) = match addresses.as_slice() {
-        [] => free_address(&rtnl.routes().context(|| "look for a free address".into())?)?,
-        [first] => *first,
-        [first, ..] => {
-            info!("bridge {name} has several addresses: {}/{} is used", first.0, first.1);
-            *first
+        [] => free_address(&rtnl.routes(false).context(|| "look for a free address".into())?)?,
+        [first, others @ ..] => {
+            let (IpAddr::V4(gateway), prefix) = *first else {
+                return Err(Error::internal("an address of another family"));
+            };
+            if !others.is_empty() {
+                info!("bridge {name} has several addresses: {gateway}/{prefix} is used");
+            }
+            (gateway, prefix)
         }
     };
-    let subnet = Subnet { bridge: name.to_owned(), gateway, prefix, internal: false };
+    let subnet = Subnet::of_bridge(name, (gateway, prefix));
     set_up(rtnl, &subnet)?;
     Ok(subnet)
 }
 
-/// Makes what is missing of a bridge: itself, its address, the settings that it needs. Gives what
+/// Makes what is missing of a bridge: itself, its addresses, the settings that it needs. Gives what
 /// is there now.
 pub(super) fn set_up(rtnl: &mut Rtnl, subnet: &Subnet) -> Result<Link> {
-    let Subnet { bridge: name, gateway, prefix, internal: _ } = subnet;
+    let Subnet { bridge: name, gateway, prefix, v6, mtu, .. } = subnet;
     let what = || format!("make bridge {name} ({gateway}/{prefix})");
     let find = |rtnl: &mut Rtnl| rtnl.link(name).context(what);
     let mut link = find(rtnl)?;
@@ -61,14 +69,28 @@ pub(super) fn set_up(rtnl: &mut Rtnl, subnet: &Subnet) -> Result<Link> {
         rtnl.add_bridge(name, mac_of(*gateway)).map_err(|e| lacking("bridge", e)).context(what)?;
         // What containers send must not configure the host.
         write_setting(&format!("ipv6/conf/{name}/accept_ra"), "0");
+        if let Some(mtu) = mtu {
+            rtnl.set_mtu(name, *mtu).context(what)?;
+        }
         link = find(rtnl)?;
     }
     let vanished = || Error::new(Kind::Internal, format!("{}: it has vanished", what()));
     let link = link.ok_or_else(vanished)?;
-    if rtnl.addresses(link.index).context(what)?.is_empty() {
-        match rtnl.add_address(link.index, *gateway, *prefix) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            result => result.context(what)?,
+    if v6.is_some() {
+        check_ipv6()?;
+        // Nobody else is there to have our addresses.
+        for (key, value) in [("accept_dad", "0"), ("disable_ipv6", "0")] {
+            write_setting(&format!("ipv6/conf/{name}/{key}"), value);
+        }
+    }
+    let six = v6.map(|(gateway, prefix)| (gateway.into(), prefix));
+    for (own, prefix) in [Some(((*gateway).into(), *prefix)), six].into_iter().flatten() {
+        let own: IpAddr = own;
+        if rtnl.addresses(link.index, own.is_ipv6()).context(what)?.is_empty() {
+            match rtnl.add_address(link.index, own, prefix) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                result => result.context(what)?,
+            }
         }
     }
     if !link.up {
@@ -94,7 +116,41 @@ pub(super) fn set_ways(subnet: &Subnet, guarded: bool) {
     write_setting(&setting, if guarded { "1" } else { "0" });
     if guarded {
         forward();
+        if subnet.v6.is_some() {
+            forward_ipv6();
+        }
     }
+}
+
+/// Whether IPv6 can be had.
+///
+/// # Errors
+/// `Unavailable`, with the reason.
+pub(super) fn check_ipv6() -> Result<()> {
+    if socket::has_ipv6() && setting("ipv6/conf").exists() {
+        return Ok(());
+    }
+    let why = "the kernel has no IPv6: it lacks the module, or was booted with ipv6.disable=1";
+    Err(Error::new(Kind::Unavailable, why))
+}
+
+/// Lets the host pass packets of IPv6 on. Where it takes its own addresses and routes from
+/// routers, it would cease to: it is told to go on.
+fn forward_ipv6() {
+    let all = "ipv6/conf/all/forwarding";
+    if std::fs::read_to_string(setting(all)).unwrap_or_default().trim() != "0" {
+        return;
+    }
+    info!("IPv6 forwarding is switched on for containers");
+    for entry in std::fs::read_dir(setting("ipv6/conf")).into_iter().flatten().flatten() {
+        let path = entry.path().join("accept_ra");
+        if std::fs::read_to_string(&path).is_ok_and(|value| value.trim() == "1") {
+            if let Err(error) = std::fs::write(&path, "2") {
+                warn!("set {} to 2: {error}", path.display());
+            }
+        }
+    }
+    write_setting(all, "1");
 }
 
 /// Lets the host pass packets on.
@@ -121,13 +177,15 @@ pub(super) fn write_setting(name: &str, value: &str) {
     }
 }
 
+/// Whether a route covers the range or is covered by it. The default route covers all and says
+/// nothing.
+fn has_route(routes: &[Route], range: Range) -> bool {
+    routes.iter().any(|route| route.prefix > 0 && overlap(range, (route.to, route.prefix)))
+}
+
 /// The first candidate that no route covers or is covered by.
 fn free_address(routes: &[Route]) -> Result<(Ipv4Addr, u8)> {
-    // The default route covers all and says nothing.
-    let special = || routes.iter().filter(|route| route.prefix > 0);
-    let free = |(address, prefix): &(Ipv4Addr, u8)| {
-        !special().any(|route| overlap((*address, *prefix), (route.to, route.prefix)))
-    };
+    let free = |(own, prefix): &(Ipv4Addr, u8)| !has_route(routes, ((*own).into(), *prefix));
     CANDIDATES.into_iter().find(free).ok_or_else(|| {
         Error::new(
             Kind::Unavailable,
@@ -141,26 +199,39 @@ fn free_address(routes: &[Route]) -> Result<(Ipv4Addr, u8)> {
 ///
 /// # Errors
 /// `Unavailable` when none is free.
-pub(super) fn free_range(rtnl: &mut Rtnl, others: &[Subnet]) -> Result<(Ipv4Addr, u8)> {
-    let routes = rtnl.routes().context(|| "look for a free range of addresses".into())?;
-    let wide = (18..32).map(|n| (Ipv4Addr::new(172, n, 0, 1), 16));
-    let narrow = (0..=240).step_by(16).map(|n| (Ipv4Addr::new(192, 168, n, 1), 20));
-    let taken = |range: (Ipv4Addr, u8)| {
-        routes.iter().any(|route| route.prefix > 0 && overlap(range, (route.to, route.prefix)))
-            || others.iter().any(|other| overlap(range, (other.gateway, other.prefix)))
-    };
-    wide.chain(narrow).find(|range| !taken(*range)).ok_or_else(|| {
-        Error::new(
-            Kind::Unavailable,
-            "could not find an available, non-overlapping IPv4 address pool: name one by --subnet",
-        )
-    })
+pub(super) fn free_range(rtnl: &mut Rtnl, others: &[Range]) -> Result<Range> {
+    let wide = (18..32).map(|n| (Ipv4Addr::new(172, n, 0, 1).into(), 16));
+    let narrow = (0..=240).step_by(16).map(|n| (Ipv4Addr::new(192, 168, n, 1).into(), 20));
+    first_free(rtnl, others, false, &mut wide.chain(narrow))
 }
 
-/// Whether two networks have addresses in common.
-pub(super) fn overlap((one, first): (Ipv4Addr, u8), (other, second): (Ipv4Addr, u8)) -> bool {
-    let host = u32::MAX.checked_shr(first.min(second).into()).unwrap_or(0);
-    u32::from(one) & !host == u32::from(other) & !host
+/// The same of IPv6, out of the local ranges that belong to `site`, as it were the installation.
+///
+/// # Errors
+/// `Unavailable` when none is free.
+pub(super) fn free_range_ipv6(rtnl: &mut Rtnl, others: &[Range], site: [u8; 5]) -> Result<Range> {
+    let [a, b, c, d, e] = site.map(u16::from);
+    let net = |n| Ipv6Addr::new(0xfd00 | a, b << 8 | c, d << 8 | e, n, 0, 0, 0, 1);
+    first_free(rtnl, others, true, &mut (0..=u16::MAX).map(|n| (net(n).into(), 64)))
+}
+
+fn first_free(
+    rtnl: &mut Rtnl,
+    others: &[Range],
+    v6: bool,
+    mut candidates: &mut dyn Iterator<Item = Range>,
+) -> Result<Range> {
+    let routes = rtnl.routes(v6).context(|| "look for a free range of addresses".into())?;
+    let taken =
+        |range| has_route(&routes, range) || others.iter().any(|other| overlap(range, *other));
+    Iterator::find(&mut candidates, |range| !taken(*range)).ok_or_else(|| {
+        let family = if v6 { "IPv6" } else { "IPv4" };
+        let text = format!(
+            "could not find an available, non-overlapping {family} address pool: name one by \
+             --subnet"
+        );
+        Error::new(Kind::Unavailable, text)
+    })
 }
 
 #[cfg(test)]
@@ -178,7 +249,8 @@ mod tests {
 
     #[test]
     fn the_first_candidate_without_a_route_wins() {
-        let route = |to: [u8; 4], prefix| Route { to: to.into(), prefix, gateway: None, link: 1 };
+        let route =
+            |to: [u8; 4], prefix| Route { to: IpAddr::from(to), prefix, gateway: None, link: 1 };
         let check = |routes: &[Route], expected: Option<&str>| {
             let free = free_address(routes).ok();
             let free = free.map(|(address, prefix)| format!("{address}/{prefix}"));

@@ -70,13 +70,14 @@ fn listen() -> io::Result<(UdpSocket, TcpListener)> {
 fn redirect(ports: [(u8, u16); 2]) -> io::Result<()> {
     const CHAIN: &str = "output";
     let rule = |(protocol, port): (u8, u16)| Rule {
+        v6: false,
         chain: CHAIN,
         matches: vec![
-            Match::Destination(ADDRESS, 32),
+            Match::Destination(ADDRESS.into(), 32),
             Match::Protocol(protocol),
             Match::Ports(PORT, PORT),
         ],
-        verdict: Verdict::Redirect(ADDRESS, Some(port)),
+        verdict: Verdict::Redirect(ADDRESS.into(), Some(port)),
         comment: "names".to_owned(),
     };
     let mut table = Table::open(TABLE)?;

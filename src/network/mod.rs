@@ -10,6 +10,7 @@
 //!   Whoever needs it waits for it: `opened` before a network is looked for, `settled` before a
 //!   container gets anything on one.
 
+mod addresses;
 mod bridge;
 pub mod dns;
 mod firewall;
@@ -24,7 +25,7 @@ mod rules;
 mod store;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -35,9 +36,9 @@ use crate::warn;
 
 use firewall::Firewall;
 pub use heal::{Running, WhoRuns};
-pub use made::NewNetwork;
+pub use made::{NewNetwork, NewRange};
 pub use namespace::Pending;
-use net::Net;
+use net::{Net, Taken};
 use ports::Ports;
 use rules::Subnet;
 pub use store::Network;
@@ -86,6 +87,8 @@ pub struct Networks {
     ports: Lock<Ports>,
     /// What the names of our interfaces begin with.
     links: String,
+    /// The installation's part of local ranges of IPv6.
+    site: [u8; 5],
 }
 
 /// The default network, or why there is none.
@@ -98,17 +101,21 @@ struct Opened {
 /// What a container holds on a network.
 struct Held {
     net: Arc<Net>,
-    address: Ipv4Addr,
+    taken: Taken,
     link: String,
 }
 
 /// A network that a container is to be on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Place {
     /// Name or id of the network.
     pub network: String,
     /// The address asked for.
     pub address: Option<Ipv4Addr>,
+    /// The address of IPv6 asked for.
+    pub six: Option<Ipv6Addr>,
+    /// The hardware address asked for.
+    pub mac: Option<[u8; 6]>,
 }
 
 /// Ports that a container wants to have published.
@@ -151,6 +158,7 @@ impl Networks {
             held: Lock::default(),
             ports: Lock::default(),
             links: link_prefix(installation),
+            site: site(installation),
         }))
     }
 
@@ -223,14 +231,16 @@ impl Networks {
             attachments.push(self.take_place(id, run, place)?);
         }
         if let Some((first, _)) = attachments.first_mut() {
+            let hosts = self.get(&first.network_id)?.hosts(first);
             let exposed = wanted.exposed.iter().copied();
-            first.ports = self.ports.lock().reserve(id, wanted.bindings, exposed)?;
+            first.ports = self.ports.lock().reserve(id, &hosts, wanted.bindings, exposed)?;
+            check_published(first)?;
             self.check_forwards(&first.ports)?;
         }
         let pending = Pending::begin(attachments)?;
         self.firewall.check();
         if let Some(first) = pending.attachments.first() {
-            self.firewall.publish(id, first.address, &first.ports).map_err(|error| {
+            self.firewall.publish(id, first).map_err(|error| {
                 Error::new(error.kind(), format!("ports cannot be published: {error}"))
             })?;
         }
@@ -241,15 +251,16 @@ impl Networks {
     /// Takes an address on a network in the name of container `id`.
     fn take_place(&self, id: &Id, run: u64, place: &Place) -> Result<(Attachment, Subnet)> {
         let net = self.get(&place.network)?;
-        let address = net.take_address(place.address)?;
+        let taken = net.take(place)?;
         let mut held = self.held.lock();
         let own = held.entry(id.clone()).or_default();
         let number = (0..namespace::MOST)
             .find(|number| !own.iter().any(|h| h.link == link_name(&self.links, id, run, *number)));
         let link = link_name(&self.links, id, run, number.unwrap_or_default());
-        own.push(Held { net: Arc::clone(&net), address, link: link.clone() });
+        let attachment = net.attachment(link.clone(), &taken, place.mac);
+        own.push(Held { net: Arc::clone(&net), taken, link });
         drop(held);
-        Ok((net.attachment(link, address), net.subnet.clone()))
+        Ok((attachment, net.subnet.clone()))
     }
 
     /// Puts running container `id`, whose init is `pid`, on a further network.
@@ -282,8 +293,8 @@ impl Networks {
             self.held.lock().entry(id.clone()).or_default().extend(held);
             return Err(error).context(|| format!("delete {link}"));
         }
-        if let Some(Held { net, address, link }) = held {
-            net.give_back(address, link);
+        if let Some(Held { net, taken, link }) = held {
+            net.give_back(&taken, link);
         }
         Ok(())
     }
@@ -296,28 +307,29 @@ impl Networks {
     }
 
     fn let_go(&self, id: &Id, attachment: &Attachment) {
-        if let Some(Held { net, address, link }) = self.take_held(id, &attachment.link) {
-            net.give_back(address, link);
+        if let Some(Held { net, taken, link }) = self.take_held(id, &attachment.link) {
+            net.give_back(&taken, link);
         }
     }
 
     /// Takes over what a running container holds.
     pub fn adopt(&self, id: &Id, attachments: &[Attachment]) {
         for attachment in attachments {
-            let Attachment { link, address, ports, network, .. } = attachment;
+            let Attachment { link, address, v6, ports, network, .. } = attachment;
             let all = self.all();
             let Some(net) = all.iter().find(|net| net.network.id == attachment.network_id) else {
                 let id = id.short();
                 warn!("container {id} is on network {network}, which this daemon does not serve");
                 continue;
             };
-            if !net.reserve(*address) {
+            let taken = Taken { four: *address, six: v6.map(|six| six.address) };
+            if !net.reserve(&taken) {
                 warn!("container {} has the address {address} beside another", id.short());
             }
-            let (net, address, link) = (Arc::clone(net), *address, link.clone());
-            self.held.lock().entry(id.clone()).or_default().push(Held { net, address, link });
+            let (net, link) = (Arc::clone(net), link.clone());
+            self.held.lock().entry(id.clone()).or_default().push(Held { net, taken, link });
             self.ports.lock().adopt(id, ports);
-            if let Err(error) = self.firewall.publish(id, address, ports) {
+            if let Err(error) = self.firewall.publish(id, attachment) {
                 warn!("container {}: {error}", id.short());
             }
         }
@@ -391,10 +403,27 @@ impl Networks {
         // First: nothing may lead to an address that somebody else gets.
         self.firewall.withdraw(id);
         self.ports.lock().release(id);
-        for Held { net, address, link } in own {
-            net.give_back(address, link);
+        for Held { net, taken, link } in own {
+            net.give_back(&taken, link);
         }
     }
+}
+
+/// Refuses ports that no translation leads to: addresses are translated within their family, and
+/// the kernel lets no answer in for the loopback address of IPv6.
+fn check_published(attachment: &Attachment) -> Result<()> {
+    let unserved = |published: &&Published| {
+        let host = published.host;
+        host.is_ipv6() && (attachment.v6.is_none() || host.is_loopback())
+    };
+    let Some(Published { host, .. }) = attachment.ports.iter().find(unserved) else {
+        return Ok(());
+    };
+    let why = match attachment.v6 {
+        None => format!("network {} has no IPv6", attachment.network),
+        Some(_) => "the kernel cannot translate that address".to_owned(),
+    };
+    Err(Error::not_implemented(format!("publishing on the address {host}: {why}")))
 }
 
 /// Takes the bridge over, or makes it.
@@ -403,7 +432,7 @@ fn open_bridge(name: &str, id: String) -> Result<Net> {
         return Err(Error::bad_parameter(format!("{name:?} is no name of an interface")));
     }
     let mut rtnl = Rtnl::open().context(|| "open a netlink socket".into())?;
-    let Subnet { bridge, gateway, prefix, internal } = bridge::open(&mut rtnl, name)?;
+    let Subnet { bridge, gateway, prefix, internal, .. } = bridge::open(&mut rtnl, name)?;
     Ok(Net::new(Network {
         id,
         name: DEFAULT.to_owned(),
@@ -417,6 +446,15 @@ fn open_bridge(name: &str, id: String) -> Result<Net> {
 
 fn default_id(installation: &str) -> String {
     Digest::of(format!("{installation} {DEFAULT}").as_bytes()).hex()
+}
+
+/// What tells the local ranges of IPv6 of installations apart.
+fn site(installation: &str) -> [u8; 5] {
+    let digest = Digest::of(format!("{installation} IPv6").as_bytes()).hex();
+    let byte = |at: usize| {
+        digest.get(2 * at..2 * at + 2).and_then(|text| u8::from_str_radix(text, 16).ok())
+    };
+    [0, 1, 2, 3, 4].map(|at| byte(at).unwrap_or_default())
 }
 
 /// Digits of a container's id, of its run, and of the network's number, in the name of an

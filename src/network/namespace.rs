@@ -6,7 +6,7 @@
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::thread::JoinHandle;
@@ -86,10 +86,16 @@ fn make(wanted: &[(Attachment, Subnet)]) -> Result<File> {
     ns::loopback_up().context(|| "bring the loopback interface up".into())?;
     let mut inside = rtnl()?;
     let way_out = wanted.iter().position(|(attachment, _)| !attachment.internal);
+    let six =
+        |(attachment, _): &(Attachment, Subnet)| !attachment.internal && attachment.v6.is_some();
+    let way_out_6 = wanted.iter().position(six);
     for (index, (attachment, subnet)) in wanted.iter().enumerate() {
-        let gateway = (way_out == Some(index)).then_some(attachment.gateway);
+        let gateways = match way_out {
+            Some(way_out) => gateways(attachment, way_out == index, way_out_6 == Some(index)),
+            None => Vec::new(),
+        };
         let name = format!("eth{index}");
-        plug(&mut outside, &mut inside, namespace.as_fd(), &name, attachment, subnet, gateway)?;
+        plug(&mut outside, &mut inside, namespace.as_fd(), &name, attachment, subnet, &gateways)?;
     }
     Ok(namespace)
 }
@@ -112,12 +118,26 @@ pub(super) fn plug_in(pid: i32, attachment: Attachment, subnet: Subnet) -> Resul
         let free = (0..MOST).map(|index| format!("eth{index}"));
         let name = free.into_iter().find(|name| links.iter().all(|link| link.name != *name));
         let name = name.ok_or_else(|| Error::new(Kind::Conflict, "too many interfaces"))?;
-        let has_way_out = inside.routes().context(what)?.iter().any(|route| route.prefix == 0);
-        let gateway = (!has_way_out && !attachment.internal).then_some(attachment.gateway);
+        let mut lacks_way_out = |v6| -> Result<bool> {
+            let routes = inside.routes(v6).context(what)?;
+            Ok(!attachment.internal && !routes.iter().any(|route| route.prefix == 0))
+        };
+        let six = attachment.v6.is_some() && lacks_way_out(true)?;
+        let gateways = gateways(&attachment, lacks_way_out(false)?, six);
         let namespace = namespace.as_fd();
-        plug(&mut outside, &mut inside, namespace, &name, &attachment, &subnet, gateway)
+        plug(&mut outside, &mut inside, namespace, &name, &attachment, &subnet, &gateways)
     })?;
     join(thread)
+}
+
+/// Those of the gateways of an attachment that are the container's way out.
+fn gateways(attachment: &Attachment, four: bool, six: bool) -> Vec<IpAddr> {
+    let mut gateways = Vec::new();
+    if four {
+        gateways.push(attachment.gateway.into());
+    }
+    gateways.extend(attachment.v6.filter(|_| six).map(|six| IpAddr::V6(six.gateway)));
+    gateways
 }
 
 fn plug(
@@ -127,9 +147,9 @@ fn plug(
     name: &str,
     attachment: &Attachment,
     subnet: &Subnet,
-    gateway: Option<Ipv4Addr>,
+    gateways: &[IpAddr],
 ) -> Result<()> {
-    let Attachment { link, address, prefix, bridge, .. } = attachment;
+    let Attachment { link, address, prefix, v6, bridge, .. } = attachment;
     // Somebody may have deleted it.
     let bridge_link = match outside.link(bridge).context(|| format!("find bridge {bridge}"))? {
         Some(found) => found,
@@ -142,13 +162,24 @@ fn plug(
             namespace,
             peer: name,
             mac: attachment.mac(),
-            mtu: bridge_link.mtu,
+            mtu: subnet.mtu.unwrap_or(bridge_link.mtu),
             hairpin: true,
+            isolated: !subnet.among,
         })
         .map_err(|error| bridge::lacking("veth", error))
         .context(|| format!("connect to bridge {bridge}"))?;
     let gone = || io::Error::from(io::ErrorKind::NotFound);
     let what = || format!("set up {name} with address {address}/{prefix}");
     let own = inside.link(name).context(what)?.ok_or_else(gone).context(what)?;
-    inside.add_address_and_gateway(own.index, (*address, *prefix), gateway).context(what)
+    let mut addresses = vec![(IpAddr::V4(*address), *prefix)];
+    if let Some(six) = v6 {
+        // In the container's namespace, which this thread is in. The kernel gives addresses out
+        // once, so that nobody has to be asked; and routers may be other containers.
+        let settings = [("accept_ra", "0"), ("accept_dad", "0"), ("disable_ipv6", "0")];
+        for (key, value) in settings {
+            bridge::write_setting(&format!("ipv6/conf/{name}/{key}"), value);
+        }
+        addresses.push((six.address.into(), six.prefix));
+    }
+    inside.bring_up(own.index, &addresses, gateways).context(what)
 }

@@ -1,155 +1,113 @@
 //! One network: its bridge and its addresses.
 
-use std::collections::{HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::pool::Pool;
+use super::Place;
+use super::addresses::{Addresses, no_subnet};
 use super::rules::Subnet;
 use super::store::Network;
-use crate::base::{Context, Error, Kind, Lock, Result};
-use crate::model::Attachment;
-use crate::sys::rtnl::Rtnl;
-
-/// So many addresses may linger before it is looked which do.
-const MANY_LINGER: usize = 64;
+use crate::base::Result;
+use crate::model::{Attachment, Six};
 
 /// A network with a bridge.
 pub(super) struct Net {
     pub(super) network: Network,
     pub(super) subnet: Subnet,
-    addresses: Lock<Addresses>,
+    four: Addresses,
+    six: Option<Addresses>,
 }
 
-struct Addresses {
-    pool: Pool,
-    /// Those whose last owner may not be gone yet, with its interface.
-    lingering: HashMap<Ipv4Addr, String>,
+/// Addresses of a container, and the interface that they go with.
+#[derive(Debug, Clone)]
+pub(super) struct Taken {
+    pub(super) four: Ipv4Addr,
+    pub(super) six: Option<Ipv6Addr>,
 }
 
 impl Net {
     pub(super) fn new(network: Network) -> Net {
         let subnet = network.subnet();
-        let pool = Pool::new(subnet.gateway, subnet.prefix);
-        let addresses = Lock::new(Addresses { pool, lingering: HashMap::new() });
-        Net { network, subnet, addresses }
+        let addresses = |own: (IpAddr, u8)| {
+            let part = network.parts.iter().find(|part| part.0.is_ipv6() == own.0.is_ipv6());
+            Addresses::new(own, part.copied(), network.auxiliary.values().copied())
+        };
+        let four = addresses((subnet.gateway.into(), subnet.prefix));
+        let six = subnet.v6.map(|(gateway, prefix)| addresses((gateway.into(), prefix)));
+        Net { network, subnet, four, six }
     }
 
-    pub(super) fn attachment(&self, link: String, address: Ipv4Addr) -> Attachment {
-        let Subnet { bridge, gateway, prefix, internal } = self.subnet.clone();
+    pub(super) fn attachment(
+        &self,
+        link: String,
+        taken: &Taken,
+        mac: Option<[u8; 6]>,
+    ) -> Attachment {
+        let Subnet { bridge, gateway, prefix, v6, internal, .. } = self.subnet.clone();
+        let six = taken.six.zip(v6);
         Attachment {
             network: self.network.name.clone(),
             network_id: self.network.id.clone(),
             bridge,
             link,
-            address,
+            address: taken.four,
             prefix,
             gateway,
+            v6: six.map(|(address, (gateway, prefix))| Six { address, prefix, gateway }),
+            own_mac: mac,
             internal,
             ports: Vec::new(),
         }
     }
 
-    /// The address asked for, else the next free one, whose last owner is gone.
-    pub(super) fn take_address(&self, wanted: Option<Ipv4Addr>) -> Result<Ipv4Addr> {
-        if let Some(address) = wanted {
-            return self.take_this(address);
+    /// The host's addresses that ports which name none are published on: those of the families
+    /// that the container has.
+    pub(super) fn hosts(&self, attachment: &Attachment) -> Vec<IpAddr> {
+        if let Some(named) = self.network.host_binding() {
+            return vec![named];
         }
-        // They stay taken while we search, so that the search goes on behind them.
-        let mut passed = Vec::new();
-        let found = self.search(&mut passed);
-        let mut addresses = self.addresses.lock();
-        for (address, _) in passed {
-            addresses.pool.release(address);
-        }
-        found
+        let six = attachment.v6.map(|_| Ipv6Addr::UNSPECIFIED.into());
+        [Some(Ipv4Addr::UNSPECIFIED.into()), six].into_iter().flatten().collect()
     }
 
-    fn search(&self, passed: &mut Vec<(Ipv4Addr, String)>) -> Result<Ipv4Addr> {
-        let mut rtnl = None;
-        loop {
-            let taken = {
-                let mut addresses = self.addresses.lock();
-                let taken = addresses.pool.take();
-                taken.map(|address| (address, addresses.lingering.get(&address).cloned()))
-            };
-            let over = taken.is_none();
-            match taken {
-                Some((address, None)) => return Ok(address),
-                Some((address, Some(link))) => passed.push((address, link)),
-                None => {}
-            }
-            let Some((_, link)) = passed.last() else {
-                return Err(Error::internal("No unallocated IP available"));
-            };
-            let rtnl = open_once(&mut rtnl)?;
-            if over {
-                // Nobody else can be waited for. Returns when it is gone.
-                rtnl.delete_link(link).context(|| format!("delete {link}"))?;
-            } else if rtnl.link(link).context(|| format!("look for {link}"))?.is_some() {
-                continue;
-            }
-            let (address, _) = passed.pop().expect("there was a last one");
-            self.addresses.lock().lingering.remove(&address);
-            return Ok(address);
+    /// The addresses asked for, else the next free ones, whose last owner is gone.
+    pub(super) fn take(&self, place: &Place) -> Result<Taken> {
+        let wanted = place.six.map(IpAddr::V6);
+        if let (None, Some(six)) = (&self.six, wanted) {
+            return Err(no_subnet(six));
         }
-    }
-
-    fn take_this(&self, address: Ipv4Addr) -> Result<Ipv4Addr> {
-        let link = {
-            let mut addresses = self.addresses.lock();
-            if !addresses.pool.reserve(address) {
-                let what = if addresses.pool.has(address) {
-                    "Address already in use"
-                } else {
-                    "no configured subnet contains IP address"
-                };
-                return Err(Error::new(Kind::Conflict, format!("{what} {address}")));
-            }
-            addresses.lingering.get(&address).cloned()
+        let IpAddr::V4(four) = self.four.take(place.address.map(IpAddr::V4))? else {
+            unreachable!("a pool of IPv4 has no others")
         };
-        let Some(link) = link else { return Ok(address) };
-        let gone = Rtnl::open().and_then(|mut rtnl| rtnl.delete_link(&link));
-        let mut addresses = self.addresses.lock();
-        match gone {
-            Ok(()) => drop(addresses.lingering.remove(&address)),
-            Err(_) => addresses.pool.release(address),
-        }
-        gone.context(|| format!("delete {link}")).map(|()| address)
-    }
-
-    /// Takes this very address for who has it already.
-    pub(super) fn reserve(&self, address: Ipv4Addr) -> bool {
-        self.addresses.lock().pool.reserve(address)
-    }
-
-    /// Takes an address back; it lingers until interface `link` is gone.
-    pub(super) fn give_back(&self, address: Ipv4Addr, link: String) {
-        let many = {
-            let mut addresses = self.addresses.lock();
-            addresses.lingering.insert(address, link);
-            addresses.pool.release(address);
-            addresses.lingering.len() > MANY_LINGER
+        let Some(addresses) = &self.six else { return Ok(Taken { four, six: None }) };
+        let six = match wanted {
+            None => addresses.take_twin(&self.four, four.into()),
+            wanted => addresses.take(wanted),
         };
-        if many {
-            if let Err(error) = self.forget_gone() {
-                crate::debug!("{error}");
+        match six {
+            Ok(IpAddr::V6(six)) => Ok(Taken { four, six: Some(six) }),
+            Ok(IpAddr::V4(_)) => unreachable!("a pool of IPv6 has no others"),
+            Err(error) => {
+                self.four.put_back(four.into());
+                Err(error)
             }
         }
     }
 
-    /// Forgets which addresses lingered once their interfaces are gone.
-    fn forget_gone(&self) -> Result<()> {
-        let links = Rtnl::open().and_then(|mut rtnl| rtnl.links());
-        let links = links.context(|| "list interfaces".into())?;
-        let there: HashSet<String> = links.into_iter().map(|link| link.name).collect();
-        self.addresses.lock().lingering.retain(|_, link| there.contains(link));
-        Ok(())
+    /// Takes these very addresses for who has them already.
+    pub(super) fn reserve(&self, taken: &Taken) -> bool {
+        let four = self.four.reserve(taken.four.into());
+        let six = match (&self.six, taken.six) {
+            (Some(addresses), Some(six)) => addresses.reserve(six.into()),
+            _ => true,
+        };
+        four && six
     }
-}
 
-fn open_once(rtnl: &mut Option<Rtnl>) -> Result<&mut Rtnl> {
-    if rtnl.is_none() {
-        *rtnl = Some(Rtnl::open().context(|| "open a netlink socket".into())?);
+    /// Takes addresses back; they linger until interface `link` is gone.
+    pub(super) fn give_back(&self, taken: &Taken, link: String) {
+        if let (Some(addresses), Some(six)) = (&self.six, taken.six) {
+            addresses.give_back(six.into(), link.clone());
+        }
+        self.four.give_back(taken.four.into(), link);
     }
-    Ok(rtnl.as_mut().expect("it has just been opened"))
 }

@@ -6,7 +6,7 @@
 //!   would be.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use crate::base::{Error, Id, Result};
 use crate::model::{PortBinding, PortProto, PortRange, Protocol, Published};
@@ -27,24 +27,26 @@ pub(super) struct Ports {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refused {
     /// Another container has it.
-    Taken(u16),
+    Taken(IpAddr, u16),
     /// A program of the host has it.
-    InUse(u16),
+    InUse(IpAddr, u16),
 }
 
 impl Ports {
     /// Reserves what `wanted` asks for in the name of `owner`. `exposed` are published on free
-    /// ports, as far as they are not among `wanted`.
+    /// ports, as far as they are not among `wanted`. What names no address of the host is published
+    /// on all of `hosts`, on the same port.
     ///
     /// # Errors
     /// The first port that cannot be had; nothing is reserved then.
     pub(super) fn reserve(
         &mut self,
         owner: &Id,
+        hosts: &[IpAddr],
         wanted: &BTreeMap<PortRange, Vec<PortBinding>>,
         exposed: impl Iterator<Item = PortProto>,
     ) -> Result<Vec<Published>> {
-        let result = self.try_reserve(owner, wanted, exposed);
+        let result = self.try_reserve(owner, hosts, wanted, exposed);
         if result.is_err() {
             self.release(owner);
         }
@@ -54,13 +56,14 @@ impl Ports {
     fn try_reserve(
         &mut self,
         owner: &Id,
+        hosts: &[IpAddr],
         wanted: &BTreeMap<PortRange, Vec<PortBinding>>,
         exposed: impl Iterator<Item = PortProto>,
     ) -> Result<Vec<Published>> {
         let mut got = Vec::new();
         for (ports, bindings) in wanted {
             for binding in bindings {
-                self.bind(owner, *ports, binding, &mut got)?;
+                self.bind(owner, hosts, *ports, binding, &mut got)?;
             }
         }
         let among = |port: PortProto| {
@@ -70,7 +73,7 @@ impl Ports {
             wanted.iter().any(|(range, bindings)| covers(range) && !bindings.is_empty())
         };
         for port in exposed.filter(|port| !among(*port)) {
-            got.push(self.take_free(owner, Ipv4Addr::UNSPECIFIED, port.into(), FREE)?);
+            self.take_free(owner, hosts, port.into(), FREE, &mut got)?;
         }
         Ok(got)
     }
@@ -78,52 +81,53 @@ impl Ports {
     fn bind(
         &mut self,
         owner: &Id,
+        hosts: &[IpAddr],
         ports: PortRange,
         binding: &PortBinding,
         got: &mut Vec<Published>,
     ) -> Result<()> {
-        let host = binding.address().ok_or_else(|| {
-            Error::not_implemented(format!(
-                "publishing on the address {} is not served yet",
-                binding.host_ip
-            ))
-        })?;
+        let named = binding.address().map_err(Error::bad_parameter)?;
+        let hosts = named.as_ref().map_or(hosts, std::slice::from_ref);
         match binding.range().map_err(Error::bad_parameter)? {
             Some((first, last)) if last - first == ports.span() => {
-                let published = Published { host, first, ports };
-                self.take(owner, published).map_err(|refused| refused.error(host))?;
-                got.push(published);
+                self.take(owner, hosts, first, ports, got).map_err(Refused::error)
             }
-            Some(range) if ports.span() == 0 => {
-                got.push(self.take_free(owner, host, ports, range)?);
+            Some(range) if ports.span() == 0 => self.take_free(owner, hosts, ports, range, got),
+            Some(_) => Err(Error::bad_parameter(format!(
+                "invalid ranges specified for container and host ports: {ports} and {}",
+                binding.host_port
+            ))),
+            None => ports
+                .ports()
+                .try_for_each(|port| self.take_free(owner, hosts, port.into(), FREE, got)),
+        }
+    }
+
+    /// Takes these very ports on all of `hosts`, or none.
+    fn take(
+        &mut self,
+        owner: &Id,
+        hosts: &[IpAddr],
+        first: u16,
+        ports: PortRange,
+        got: &mut Vec<Published>,
+    ) -> Result<(), Refused> {
+        for host in hosts {
+            let published = Published { host: *host, first, ports };
+            if let Some(port) = self.conflict(&published) {
+                return Err(Refused::Taken(*host, port));
             }
-            Some(_) => {
-                return Err(Error::bad_parameter(format!(
-                    "invalid ranges specified for container and host ports: {ports} and {}",
-                    binding.host_port
-                )));
-            }
-            None => {
-                for port in ports.ports() {
-                    got.push(self.take_free(owner, host, port.into(), FREE)?);
+            for port in first..=published.last() {
+                if !is_free(*host, port, ports.protocol) {
+                    return Err(Refused::InUse(*host, port));
                 }
             }
         }
-        Ok(())
-    }
-
-    /// Takes these very ports.
-    fn take(&mut self, owner: &Id, published: Published) -> Result<(), Refused> {
-        if let Some(port) = self.conflict(&published) {
-            return Err(Refused::Taken(port));
+        for host in hosts {
+            let published = Published { host: *host, first, ports };
+            self.taken.push((owner.clone(), published));
+            got.push(published);
         }
-        let Published { host, first, ports } = published;
-        for port in first..=published.last() {
-            if !is_free(host, port, ports.protocol) {
-                return Err(Refused::InUse(port));
-            }
-        }
-        self.taken.push((owner.clone(), published));
         Ok(())
     }
 
@@ -131,10 +135,11 @@ impl Ports {
     fn take_free(
         &mut self,
         owner: &Id,
-        host: Ipv4Addr,
+        hosts: &[IpAddr],
         ports: PortRange,
         (first, last): (u16, u16),
-    ) -> Result<Published> {
+        got: &mut Vec<Published>,
+    ) -> Result<()> {
         let in_turn = (first, last) == FREE;
         let start = match self.next.get(&ports.protocol) {
             Some(next) if in_turn => *next,
@@ -142,20 +147,19 @@ impl Ports {
         };
         let mut refused = None;
         for port in (start..=last).chain(first..start) {
-            let published = Published { host, first: port, ports };
-            match self.take(owner, published) {
+            match self.take(owner, hosts, port, ports, got) {
                 Ok(()) => {
                     if in_turn {
                         let next = if port == last { first } else { port + 1 };
                         self.next.insert(ports.protocol, next);
                     }
-                    return Ok(published);
+                    return Ok(());
                 }
                 Err(why) => refused = Some(why),
             }
         }
         match refused {
-            Some(why) if first == last => Err(why.error(host)),
+            Some(why) if first == last => Err(why.error()),
             _ => Err(Error::internal(format!(
                 "no free port on the host for {ports}: {first}-{last} are all in use"
             ))),
@@ -166,8 +170,8 @@ impl Ports {
     fn conflict(&self, wanted: &Published) -> Option<u16> {
         let clash = |(_, other): &(Id, Published)| {
             let hosts = other.host == wanted.host
-                || other.host.is_unspecified()
-                || wanted.host.is_unspecified();
+                || other.host.is_ipv6() == wanted.host.is_ipv6()
+                    && (other.host.is_unspecified() || wanted.host.is_unspecified());
             let first = other.first.max(wanted.first);
             let clash = hosts
                 && other.ports.protocol == wanted.ports.protocol
@@ -189,14 +193,14 @@ impl Ports {
 }
 
 impl Refused {
-    fn error(self, host: Ipv4Addr) -> Error {
+    fn error(self) -> Error {
+        let (Refused::Taken(host, port) | Refused::InUse(host, port)) = self;
+        let place = std::net::SocketAddr::new(host, port);
         Error::internal(match self {
-            Refused::Taken(port) => {
-                format!("Bind for {host}:{port} failed: port is already allocated")
-            }
-            Refused::InUse(port) => format!(
-                "Bind for {host}:{port} failed: address already in use: a program of the host \
-                 listens there"
+            Refused::Taken(..) => format!("Bind for {place} failed: port is already allocated"),
+            Refused::InUse(..) => format!(
+                "Bind for {place} failed: address already in use: a program of the host listens \
+                 there"
             ),
         })
     }
@@ -204,7 +208,7 @@ impl Refused {
 
 /// Whether no program of the host has this port. An address that the host does not have yet has
 /// none.
-fn is_free(host: Ipv4Addr, port: u16, protocol: Protocol) -> bool {
+fn is_free(host: IpAddr, port: u16, protocol: Protocol) -> bool {
     let stream = match protocol {
         Protocol::Tcp => true,
         Protocol::Udp => false,
@@ -223,10 +227,12 @@ mod tests {
 
     use super::*;
 
+    const ALL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+
     fn bind(ports: &mut Ports, spec: &str, host_ip: &str, host_port: &str) -> Result<Vec<u16>> {
         let binding = PortBinding { host_ip: host_ip.into(), host_port: host_port.into() };
         let wanted = [(spec.parse().unwrap(), vec![binding])].into();
-        let got = ports.reserve(&Id::random(), &wanted, std::iter::empty())?;
+        let got = ports.reserve(&Id::random(), &[ALL], &wanted, std::iter::empty())?;
         Ok(got.iter().flat_map(|p| [p.first, p.last()]).collect())
     }
 
@@ -241,7 +247,7 @@ mod tests {
         let exposed = ["80/tcp", "81/tcp"].map(|port| port.parse::<PortProto>().unwrap());
         let binding = PortBinding { host_ip: "127.0.0.1".into(), host_port: String::new() };
         let wanted = [("80/tcp".parse().unwrap(), vec![binding])].into();
-        let got = ports.reserve(&owner, &wanted, exposed.into_iter()).unwrap();
+        let got = ports.reserve(&owner, &[ALL], &wanted, exposed.into_iter()).unwrap();
         assert_eq!((got.len(), got[1].ports.first), (2, 81));
         ports.release(&owner);
         assert_eq!(ports.taken.len(), 3);
@@ -275,7 +281,22 @@ mod tests {
             "1-2",
             "invalid ranges specified for container and host ports: 9-11/tcp and 1-2",
         );
-        check("9/tcp", "fe80::1", "1", "publishing on the address fe80::1 is not served yet");
+        check("9/tcp", "::", "47080", "[47080, 47080]");
+        check("9/tcp", "::1", "47080", "Bind for [::1]:47080 failed: port is already allocated");
+        check("9/tcp", "x", "1", "invalid ip address: x");
+    }
+
+    #[test]
+    fn a_port_is_the_same_one_in_both_families() {
+        let mut ports = Ports::default();
+        let six = IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED);
+        bind(&mut ports, "80/tcp", "::", "48000").unwrap();
+        let binding = PortBinding { host_port: "48000-48001".into(), ..PortBinding::default() };
+        let wanted = [("80/tcp".parse().unwrap(), vec![binding])].into();
+        let owner = Id::random();
+        let got = ports.reserve(&owner, &[ALL, six], &wanted, std::iter::empty()).unwrap();
+        let got: Vec<_> = got.iter().map(|p| format!("{} {}", p.host, p.first)).collect();
+        assert_eq!(got, ["0.0.0.0 48001", ":: 48001"]);
     }
 
     #[test]

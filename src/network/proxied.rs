@@ -40,10 +40,11 @@ impl Networks {
             return Vec::new();
         }
         let forwards = |attachment: &Attachment| {
-            let to = attachment.address.into();
             let forward = |published: &Published| {
                 let Published { host, first, ports } = *published;
-                Forward { listen: host.into(), first, to, ports }
+                let six = attachment.v6.filter(|_| host.is_ipv6()).map(|six| six.address.into());
+                let to = six.unwrap_or(attachment.address.into());
+                Forward { listen: host, first, to, ports }
             };
             attachment.ports.iter().map(forward).collect::<Vec<_>>()
         };

@@ -1,17 +1,25 @@
 //! The networks that users have made, on disk: `networks.json` below the data root.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::rules::Subnet;
 use crate::base::{Context, Result, Timestamp, atomic_file, fields};
+use crate::model::range::Range;
 use crate::warn;
 
 /// Version of the file that this program writes.
 const VERSION: u32 = 1;
+
+/// Option: what leaves the host gets its address.
+pub(super) const MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
+/// Option: containers reach each other.
+pub(super) const AMONG: &str = "com.docker.network.bridge.enable_icc";
+/// Option: most bytes of a packet.
+pub(super) const MTU: &str = "com.docker.network.driver.mtu";
 
 fields! {
     /// A network. Fields only grow; each has a default.
@@ -29,6 +37,14 @@ fields! {
         pub gateway: Option<Ipv4Addr>,
         /// Length of the prefix.
         pub prefix: u8,
+        /// The bridge's address of IPv6, on networks that have it.
+        pub gateway6: Option<Ipv6Addr>,
+        /// Length of its prefix.
+        pub prefix6: u8,
+        /// The parts that addresses are given out of, unasked; at most one of each family.
+        pub parts: Vec<Range>,
+        /// Addresses that no container gets, by what they are for.
+        pub auxiliary: BTreeMap<String, IpAddr>,
         /// Nothing leads out of it or into it.
         pub internal: bool,
         /// User-made labels.
@@ -41,12 +57,33 @@ fields! {
 impl Network {
     /// What the kernel has to know of it.
     pub(super) fn subnet(&self) -> Subnet {
+        let is = |option| self.options.get(option).and_then(|text| boolean(text));
         Subnet {
             bridge: self.bridge.clone(),
             gateway: self.gateway.unwrap_or(Ipv4Addr::UNSPECIFIED),
             prefix: self.prefix,
+            v6: self.gateway6.map(|gateway| (gateway, self.prefix6)),
             internal: self.internal,
+            masquerade: is(MASQUERADE).unwrap_or(true),
+            among: is(AMONG).unwrap_or(true),
+            mtu: self.options.get(MTU).and_then(|text| text.parse().ok()),
         }
+    }
+
+    /// Its ranges of addresses with the bridge's own in them, that of IPv4 first.
+    pub fn ranges(&self) -> impl Iterator<Item = Range> {
+        let four = self.gateway.map(|gateway| (gateway.into(), self.prefix));
+        let six = self.gateway6.map(|gateway| (gateway.into(), self.prefix6));
+        four.into_iter().chain(six)
+    }
+}
+
+/// What Go takes for a boolean.
+pub(super) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
     }
 }
 
@@ -106,11 +143,23 @@ mod tests {
             name: "mine".into(),
             gateway: Some(Ipv4Addr::new(172, 18, 0, 1)),
             prefix: 16,
+            gateway6: Some("fd00::1".parse().unwrap()),
+            prefix6: 64,
+            parts: vec![("172.18.4.0".parse().unwrap(), 24)],
+            auxiliary: [("router".to_owned(), "fd00::9".parse().unwrap())].into(),
             internal: true,
             ..Network::default()
         };
         write(&path, vec![network.clone(), Network::default()]).unwrap();
         assert_eq!(read(&path), [network]);
+        // As an earlier version wrote it.
+        let old = format!(
+            "{{\"version\":1,\"networks\":[{{\"id\":\"{}\",\"gateway\":\"10.0.0.1\",\"prefix\":24}}]}}",
+            "ab".repeat(32)
+        );
+        std::fs::write(&path, old).unwrap();
+        let read_back = read(&path).remove(0);
+        assert_eq!((read_back.subnet().v6, read_back.ranges().count()), (None, 1));
         std::fs::write(&path, "{\"version").unwrap();
         assert!(read(&path).is_empty());
         assert!(dir.join("networks.damaged").exists());

@@ -124,6 +124,7 @@ mod tests {
             // Flows are followed where a rule asks for it.
             let hook = Some((ChainKind::Filter, Hook::Prerouting, 0));
             let rule = Rule {
+                v6: false,
                 chain: "all",
                 matches: vec![Match::Established],
                 verdict: Verdict::Accept,

@@ -1,9 +1,9 @@
 //! Links, addresses and routes of a network namespace. rtnetlink(7), veth(4).
 //!
-//! IPv4 addresses only; links are known by name.
+//! Links are known by name.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::netlink::{Message, Reply, Socket, as_text, as_u32, attributes, code};
@@ -28,6 +28,7 @@ const INFO_SLAVE_KIND: u16 = 4;
 const INFO_SLAVE_DATA: u16 = 5;
 const VETH_PEER: u16 = 1;
 const BRPORT_MODE: u16 = 4;
+const BRPORT_ISOLATED: u16 = 33;
 
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
@@ -43,6 +44,9 @@ const UP: u32 = 1;
 const IPV4: u8 = 2;
 /// RTNLGRP_LINK.
 const LINK_GROUP: libc::c_int = 1;
+const IPV6: u8 = 10;
+/// Flag of an address: it is used at once, whoever else may have it.
+const NODAD: u8 = 2;
 
 /// A hardware address.
 pub type Mac = [u8; 6];
@@ -72,11 +76,11 @@ pub struct Link {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
     /// Destination; with a prefix of 0, all.
-    pub to: Ipv4Addr,
+    pub to: IpAddr,
     /// Length of the prefix.
     pub prefix: u8,
     /// Next hop.
-    pub gateway: Option<Ipv4Addr>,
+    pub gateway: Option<IpAddr>,
     /// Number of the interface; 0 when there are several.
     pub link: u32,
 }
@@ -98,6 +102,8 @@ pub struct Veth<'a> {
     pub mtu: u32,
     /// What comes from the port may go back through it.
     pub hairpin: bool,
+    /// It neither sends to other ports that are isolated nor hears from them (4.18).
+    pub isolated: bool,
 }
 
 /// struct ifinfomsg.
@@ -161,7 +167,7 @@ impl Rtnl {
     /// EEXIST when one of the names is taken; ENODEV when the bridge is gone. Nothing is left
     /// then.
     pub fn add_veth(&mut self, veth: &Veth<'_>) -> io::Result<()> {
-        let Veth { name, bridge, namespace, peer, mac, mtu, hairpin } = *veth;
+        let Veth { name, bridge, namespace, peer, mac, mtu, hairpin, isolated } = *veth;
         let what = format!("make interface {name}");
         let mut messages = vec![
             Message::new(RTM_NEWLINK, CREATE, what)
@@ -184,7 +190,10 @@ impl Rtnl {
                 }),
         ];
         if hairpin {
-            messages.push(hairpin_mode(name));
+            messages.push(port_mode(name, BRPORT_MODE, "let packets turn round at"));
+        }
+        if isolated {
+            messages.push(port_mode(name, BRPORT_ISOLATED, "isolate"));
         }
         self.0.ask(messages).map(drop)
     }
@@ -198,7 +207,20 @@ impl Rtnl {
             .fixed(&link_part(0, 0, 0))
             .text(IFNAME, name)
             .put(MASTER, &bridge.to_ne_bytes());
-        self.0.ask(vec![message, hairpin_mode(name)]).map(drop)
+        let hairpin = port_mode(name, BRPORT_MODE, "let packets turn round at");
+        self.0.ask(vec![message, hairpin]).map(drop)
+    }
+
+    /// Bounds the packets of an interface.
+    ///
+    /// # Errors
+    /// ENODEV; EINVAL for a bound that it cannot have.
+    pub fn set_mtu(&mut self, name: &str, mtu: u32) -> io::Result<()> {
+        let message = Message::new(RTM_NEWLINK, 0, format!("set the mtu of {name} to {mtu}"))
+            .fixed(&link_part(0, 0, 0))
+            .text(IFNAME, name)
+            .put(MTU, &mtu.to_ne_bytes());
+        self.0.ask(vec![message]).map(drop)
     }
 
     /// Brings an interface up.
@@ -227,18 +249,25 @@ impl Rtnl {
         }
     }
 
-    /// The addresses of interface number `index` with their prefixes, the first one first.
+    /// The addresses of interface number `index` with their prefixes, the first one first: those
+    /// of IPv6 without the ones that are good on the link alone, or those of IPv4.
     ///
     /// # Errors
     /// Those of the kernel.
-    pub fn addresses(&mut self, index: u32) -> io::Result<Vec<(Ipv4Addr, u8)>> {
+    pub fn addresses(&mut self, index: u32, v6: bool) -> io::Result<Vec<(IpAddr, u8)>> {
+        const LINK: u8 = 253;
         let message =
-            Message::list(RTM_GETADDR, "list addresses").fixed(&[IPV4, 0, 0, 0, 0, 0, 0, 0]);
+            Message::list(RTM_GETADDR, "list addresses").fixed(&[family(v6), 0, 0, 0, 0, 0, 0, 0]);
         let address = |reply: &Reply| {
             let head = reply.body.get(..8)?;
-            let of_link = reply.kind == RTM_NEWADDR && as_u32(&head[4..]) == index;
-            let value = find(&reply.body[8..], IFA_LOCAL)?;
-            of_link.then_some((as_address(value)?, head[1]))
+            let ours = reply.kind == RTM_NEWADDR
+                && as_u32(&head[4..]) == index
+                && head[0] == family(v6)
+                && head[3] != LINK;
+            // That of IPv6 is its own other end.
+            let rest = &reply.body[8..];
+            let value = find(rest, IFA_LOCAL).or_else(|| find(rest, IFA_ADDRESS))?;
+            ours.then_some((as_address(value)?, head[1]))
         };
         Ok(self.0.ask(vec![message])?.iter().filter_map(address).collect())
     }
@@ -247,32 +276,34 @@ impl Rtnl {
     ///
     /// # Errors
     /// EEXIST when it has it already.
-    pub fn add_address(&mut self, index: u32, address: Ipv4Addr, prefix: u8) -> io::Result<()> {
+    pub fn add_address(&mut self, index: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
         let message = new_address(index, address, prefix);
         self.0.ask(vec![message]).map(drop)
     }
 
-    /// Brings an interface up with an address, and lets all else go by way of `gateway`, if there
-    /// is one.
+    /// Brings an interface up with addresses, and lets all else go by way of the gateways. Nothing
+    /// waits until it is known that nobody else has an address.
     ///
     /// # Errors
     /// EEXIST when there is such an address or route already.
-    pub fn add_address_and_gateway(
+    pub fn bring_up(
         &mut self,
         index: u32,
-        (address, prefix): (Ipv4Addr, u8),
-        gateway: Option<Ipv4Addr>,
+        addresses: &[(IpAddr, u8)],
+        gateways: &[IpAddr],
     ) -> io::Result<()> {
         const MAIN: u8 = 254;
         const BOOT: u8 = 3;
         const UNICAST: u8 = 1;
         let up = Message::new(RTM_NEWLINK, 0, format!("bring interface {index} up"))
             .fixed(&link_part(index, UP, UP));
-        let mut messages = vec![up, new_address(index, address, prefix)];
-        messages.extend(gateway.map(|gateway| {
+        let mut messages = vec![up];
+        messages.extend(addresses.iter().map(|(own, prefix)| new_address(index, *own, *prefix)));
+        messages.extend(gateways.iter().map(|gateway| {
+            let family = family(gateway.is_ipv6());
             Message::new(RTM_NEWROUTE, CREATE, format!("add default route by {gateway}"))
-                .fixed(&[IPV4, 0, 0, 0, MAIN, BOOT, 0, UNICAST, 0, 0, 0, 0])
-                .put(RTA_GATEWAY, &gateway.octets())
+                .fixed(&[family, 0, 0, 0, MAIN, BOOT, 0, UNICAST, 0, 0, 0, 0])
+                .put(RTA_GATEWAY, &octets(gateway))
                 .put(RTA_OIF, &index.to_ne_bytes())
         }));
         self.0.ask(messages).map(drop)
@@ -282,17 +313,31 @@ impl Rtnl {
     ///
     /// # Errors
     /// Those of the kernel.
-    pub fn routes(&mut self) -> io::Result<Vec<Route>> {
+    pub fn routes(&mut self, v6: bool) -> io::Result<Vec<Route>> {
         const LOCAL: u32 = 255;
-        let message = Message::list(RTM_GETROUTE, "list routes")
-            .fixed(&[IPV4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let message = Message::list(RTM_GETROUTE, "list routes").fixed(&[
+            family(v6),
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ]);
+        let all: IpAddr =
+            if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
         let route = |reply: &Reply| {
             let head = reply.body.get(..12)?;
             let rest = &reply.body[12..];
             let table = find(rest, RTA_TABLE).map_or(u32::from(head[4]), as_u32);
-            let ours = reply.kind == RTM_NEWROUTE && head[0] == IPV4 && table != LOCAL;
+            let ours = reply.kind == RTM_NEWROUTE && head[0] == family(v6) && table != LOCAL;
             ours.then(|| Route {
-                to: find(rest, RTA_DST).and_then(as_address).unwrap_or(Ipv4Addr::UNSPECIFIED),
+                to: find(rest, RTA_DST).and_then(as_address).unwrap_or(all),
                 prefix: head[1],
                 gateway: find(rest, RTA_GATEWAY).and_then(as_address),
                 link: find(rest, RTA_OIF).map_or(0, as_u32),
@@ -333,33 +378,53 @@ impl LinkWatch {
     }
 }
 
-fn hairpin_mode(name: &str) -> Message {
-    Message::new(RTM_NEWLINK, 0, format!("let packets turn round at {name}"))
+fn family(v6: bool) -> u8 {
+    if v6 { IPV6 } else { IPV4 }
+}
+
+/// Switches something on at a port of a bridge.
+fn port_mode(name: &str, mode: u16, what: &str) -> Message {
+    Message::new(RTM_NEWLINK, 0, format!("{what} {name}"))
         .fixed(&link_part(0, 0, 0))
         .text(IFNAME, name)
         .nest(LINKINFO, |info| {
             info.push_text(INFO_SLAVE_KIND, "bridge");
-            info.push_nest(INFO_SLAVE_DATA, |data| data.push(BRPORT_MODE, &[1]));
+            info.push_nest(INFO_SLAVE_DATA, |data| data.push(mode, &[1]));
         })
 }
 
-fn new_address(index: u32, address: Ipv4Addr, prefix: u8) -> Message {
-    let host = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
-    let broadcast = Ipv4Addr::from(u32::from(address) | host);
+fn new_address(index: u32, address: IpAddr, prefix: u8) -> Message {
     let [a, b, c, d] = index.to_ne_bytes();
-    Message::new(RTM_NEWADDR, CREATE, format!("add address {address}/{prefix}"))
-        .fixed(&[IPV4, prefix, 0, 0, a, b, c, d])
-        .put(IFA_LOCAL, &address.octets())
-        .put(IFA_ADDRESS, &address.octets())
-        .put(IFA_BROADCAST, &broadcast.octets())
+    let (family, flags) = match address {
+        IpAddr::V4(_) => (IPV4, 0),
+        IpAddr::V6(_) => (IPV6, NODAD),
+    };
+    let message = Message::new(RTM_NEWADDR, CREATE, format!("add address {address}/{prefix}"))
+        .fixed(&[family, prefix, flags, 0, a, b, c, d])
+        .put(IFA_LOCAL, &octets(&address))
+        .put(IFA_ADDRESS, &octets(&address));
+    let IpAddr::V4(address) = address else { return message };
+    let host = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+    message.put(IFA_BROADCAST, &(u32::from(address) | host).to_be_bytes())
+}
+
+/// An address as it is in messages.
+pub(super) fn octets(address: &IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
 }
 
 fn find(bytes: &[u8], wanted: u16) -> Option<&[u8]> {
     attributes(bytes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
 }
 
-fn as_address(value: &[u8]) -> Option<Ipv4Addr> {
-    value.first_chunk::<4>().map(|octets| Ipv4Addr::from(*octets))
+fn as_address(value: &[u8]) -> Option<IpAddr> {
+    match value.len() {
+        4 => value.first_chunk::<4>().map(|octets| IpAddr::from(*octets)),
+        _ => value.first_chunk::<16>().map(|octets| IpAddr::from(*octets)),
+    }
 }
 
 fn link(reply: &Reply) -> Option<Link> {
@@ -414,13 +479,18 @@ mod tests {
             assert!(twice.to_string().starts_with("make bridge br9: "), "{twice}");
             let bridge = rtnl.link("br9").unwrap().unwrap();
             assert_eq!((bridge.kind.as_str(), bridge.up), ("bridge", false));
-            let gateway = Ipv4Addr::new(10, 9, 0, 1);
-            rtnl.add_address(bridge.index, gateway, 24).unwrap();
+            let gateways: [IpAddr; 2] = ["10.9.0.1".parse().unwrap(), "fd09::1".parse().unwrap()];
+            let to: [IpAddr; 2] = ["10.9.0.0".parse().unwrap(), "fd09::".parse().unwrap()];
             rtnl.set_up("br9").unwrap();
-            assert_eq!(rtnl.addresses(bridge.index).unwrap(), [(gateway, 24)]);
-            assert!(rtnl.routes().unwrap().iter().any(|route| route.prefix == 24
-                && route.to == Ipv4Addr::new(10, 9, 0, 0)
-                && route.link == bridge.index));
+            for (gateway, to) in gateways.into_iter().zip(to) {
+                let v6 = gateway.is_ipv6();
+                rtnl.add_address(bridge.index, gateway, 24).unwrap();
+                assert_eq!(rtnl.addresses(bridge.index, v6).unwrap(), [(gateway, 24)]);
+                assert!(rtnl.routes(v6).unwrap().iter().any(|route| route.prefix == 24
+                    && route.to == to
+                    && route.link == bridge.index));
+            }
+            rtnl.set_mtu("br9", 1400).unwrap();
 
             let veth = Veth {
                 name: "veth9",
@@ -430,6 +500,7 @@ mod tests {
                 mac,
                 mtu: 1400,
                 hairpin: true,
+                isolated: true,
             };
             rtnl.add_veth(&veth).unwrap();
             assert_eq!(code(&rtnl.add_veth(&veth).unwrap_err()), Some(libc::EEXIST));
@@ -437,9 +508,12 @@ mod tests {
             assert_eq!((outer.master, outer.mtu, outer.up), (bridge.index, 1400, true));
             let eth0 = inside.link("eth0").unwrap().unwrap();
             assert!(!eth0.up);
-            let own = Ipv4Addr::new(10, 9, 0, 2);
-            inside.add_address_and_gateway(eth0.index, (own, 24), Some(gateway)).unwrap();
-            assert!(inside.routes().unwrap().iter().any(|route| route.gateway == Some(gateway)));
+            let own = [("10.9.0.2".parse().unwrap(), 24), ("fd09::2".parse().unwrap(), 24)];
+            inside.bring_up(eth0.index, &own, &gateways).unwrap();
+            for gateway in gateways {
+                let routes = inside.routes(gateway.is_ipv6()).unwrap();
+                assert!(routes.iter().any(|route| route.gateway == Some(gateway)));
+            }
             assert!(rtnl.links().unwrap().len() >= 3);
             let watch = LinkWatch::open().unwrap();
             rtnl.set_bridge("veth9", bridge.index).unwrap();

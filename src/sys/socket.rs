@@ -153,28 +153,51 @@ pub fn is_tcp(socket: BorrowedFd<'_>) -> bool {
 }
 
 /// Whether a socket could be bound to this address and port now: a stream, else datagrams.
-/// bind(2). What remains of closed connections is in nobody's way.
+/// bind(2). What remains of closed connections is in nobody's way. The unspecified address of IPv6
+/// is that family's alone.
 ///
 /// # Errors
 /// EADDRINUSE when another socket has it; EADDRNOTAVAIL when the host lacks the address.
-pub fn try_bind(address: std::net::Ipv4Addr, port: u16, stream: bool) -> io::Result<()> {
+pub fn try_bind(address: std::net::IpAddr, port: u16, stream: bool) -> io::Result<()> {
     let kind = if stream { libc::SOCK_STREAM } else { libc::SOCK_DGRAM };
+    let family = if address.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
     // SAFETY: socket takes three integers and touches no memory of ours.
-    let fd = check(unsafe { libc::socket(libc::AF_INET, kind | libc::SOCK_CLOEXEC, 0) })?;
+    let fd = check(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, 0) })?;
     // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let on: libc::c_int = 1;
     if stream {
-        let on: libc::c_int = 1;
         set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, &on)?;
     }
-    // SAFETY: sockaddr_in is plain integers, for which zero is valid.
-    let mut name: libc::sockaddr_in = unsafe { std::mem::zeroed() };
-    name.sin_family = libc::AF_INET as libc::sa_family_t;
-    name.sin_port = port.to_be();
-    name.sin_addr.s_addr = u32::from(address).to_be();
-    let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
-    // SAFETY: `name` is an initialised sockaddr_in of `length` bytes, alive for the call.
-    check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const name).cast(), length) }).map(drop)
+    // SAFETY: sockaddr_in and sockaddr_in6 are plain integers, for which zero is valid.
+    let mut name: libc::sockaddr_in6 = unsafe { std::mem::zeroed() };
+    name.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+    name.sin6_port = port.to_be();
+    // SAFETY: as above.
+    let mut old: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+    old.sin_family = libc::AF_INET as libc::sa_family_t;
+    old.sin_port = port.to_be();
+    let (name, length): (*const libc::sockaddr, usize) = match address {
+        std::net::IpAddr::V6(address) => {
+            set_option(fd.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, &on)?;
+            name.sin6_addr.s6_addr = address.octets();
+            ((&raw const name).cast(), size_of::<libc::sockaddr_in6>())
+        }
+        std::net::IpAddr::V4(address) => {
+            old.sin_addr.s_addr = u32::from(address).to_be();
+            ((&raw const old).cast(), size_of::<libc::sockaddr_in>())
+        }
+    };
+    // SAFETY: `name` is one of the two initialised addresses of `length` bytes, alive for the call.
+    check(unsafe { libc::bind(fd.as_raw_fd(), name, length as libc::socklen_t) }).map(drop)
+}
+
+/// Whether the kernel knows IPv6: not when it was booted with `ipv6.disable=1`, or lacks it.
+pub fn has_ipv6() -> bool {
+    // SAFETY: socket takes three integers and touches no memory of ours.
+    let fd = unsafe { libc::socket(libc::AF_INET6, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    // SAFETY: the kernel has just given us this descriptor; nobody else owns it.
+    check(fd).map(|fd| drop(unsafe { OwnedFd::from_raw_fd(fd) })).is_ok()
 }
 
 /// Bounds how long a connect, a send or a receive on this socket waits; EAGAIN then.

@@ -42,11 +42,68 @@ fields! {
     /// One range of addresses.
     #[derive(Debug, Clone, Default, PartialEq, Serialize)]
     pub struct IpamConfig {
+        #[serde(skip_serializing_if = "String::is_empty")]
         pub subnet as "Subnet": String,
+        #[serde(skip_serializing_if = "String::is_empty")]
         pub ip_range as "IPRange": String,
+        #[serde(skip_serializing_if = "String::is_empty")]
         pub gateway as "Gateway": String,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         pub auxiliary_addresses as "AuxiliaryAddresses": BTreeMap<String, String>,
     }
+}
+
+/// A network as it is shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Shown<'a> {
+    pub name: &'a str,
+    pub id: &'a str,
+    pub created: String,
+    pub scope: &'a str,
+    pub driver: &'a str,
+    #[serde(rename = "EnableIPv6")]
+    pub enable_ipv6: bool,
+    #[serde(rename = "IPAM")]
+    pub ipam: ShownIpam,
+    pub internal: bool,
+    pub attachable: bool,
+    pub ingress: bool,
+    pub config_from: ConfigFrom,
+    pub config_only: bool,
+    pub containers: BTreeMap<&'a str, ShownContainer<'a>>,
+    pub options: BTreeMap<&'a str, &'a str>,
+    pub labels: &'a BTreeMap<String, String>,
+}
+
+/// Addresses of a network as they are shown.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ShownIpam {
+    pub driver: &'static str,
+    pub options: Option<BTreeMap<String, String>>,
+    pub config: Vec<IpamConfig>,
+}
+
+/// Where the configuration of a network comes from: nowhere.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ConfigFrom {
+    pub network: &'static str,
+}
+
+/// Who is on a network.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ShownContainer<'a> {
+    pub name: &'a str,
+    #[serde(rename = "EndpointID")]
+    pub endpoint_id: String,
+    pub mac_address: String,
+    #[serde(rename = "IPv4Address")]
+    pub ipv4_address: String,
+    #[serde(rename = "IPv6Address")]
+    pub ipv6_address: String,
 }
 
 fields! {
@@ -76,15 +133,12 @@ fields! {
     }
 }
 
-/// What [`CreateRequest`] comes down to: subnet and gateway.
-pub type Range = (String, String);
-
 impl CreateRequest {
-    /// The range of addresses, once all is seen to be served.
+    /// Sees to it that all is served. What has no effect becomes a warning.
     ///
     /// # Errors
     /// `NotImplemented` and `BadParameter`, naming the field.
-    pub fn check(&self) -> Result<Range> {
+    pub fn check(&mut self) -> Result<String> {
         let CreateRequest { driver, scope, ingress, config_only, enable_ipv6, ipam, .. } = self;
         let unserved = |what: &str| Err(Error::not_implemented(format!("{what} is not supported")));
         if !matches!(driver.as_str(), "" | "bridge" | "default") {
@@ -93,27 +147,23 @@ impl CreateRequest {
                 format!("could not find plugin {driver} in v1 plugin registry: plugin not found"),
             ));
         }
-        if *enable_ipv6 {
-            return unserved("EnableIPv6");
-        }
         if *ingress || *config_only || !matches!(scope.as_str(), "" | "local") {
             return unserved("a network of a swarm");
         }
         if !matches!(ipam.driver.as_str(), "" | "default") {
             return unserved("an IPAM driver of its own");
         }
-        match ipam.config.as_slice() {
-            [] => Ok(Range::default()),
-            [IpamConfig { subnet, ip_range, gateway, auxiliary_addresses }] => {
-                if !ip_range.is_empty() && ip_range != subnet {
-                    return unserved("IPRange");
-                }
-                if !auxiliary_addresses.is_empty() {
-                    return unserved("AuxiliaryAddresses");
-                }
-                Ok((subnet.clone(), gateway.clone()))
-            }
-            _ => unserved("a second range of addresses"),
+        if !ipam.options.is_empty() {
+            return unserved("an option of an IPAM driver");
         }
+        let mut warning = String::new();
+        if !*enable_ipv6 {
+            let six = |config: &IpamConfig| config.subnet.contains(':');
+            if let Some(IpamConfig { subnet, .. }) = ipam.config.iter().find(|c| six(c)) {
+                warning = format!("subnet {subnet} is left out: the network has no IPv6");
+            }
+            ipam.config.retain(|config| !six(config));
+        }
+        Ok(warning)
     }
 }

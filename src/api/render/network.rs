@@ -6,7 +6,7 @@ use crate::base::order::Ordered;
 use crate::base::{Digest, Id};
 use crate::container::State;
 use crate::engine::Snapshot;
-use crate::model::{Attachment, NetworkMode, PortProto, Published};
+use crate::model::{Attachment, NetworkMode, PortProto, Published, Six};
 use crate::wire::container as wire;
 use crate::wire::container::network::{NetworkSettings, PortBinding};
 use crate::wire::container::summary::Port;
@@ -46,6 +46,11 @@ pub(super) fn networks(
         shown.ip_address = attachment.address.to_string();
         shown.ip_prefix_len = attachment.prefix.into();
         shown.mac_address = attachment.mac_text();
+        if let Some(Six { address, prefix, gateway }) = attachment.v6 {
+            shown.ipv6_gateway = gateway.to_string();
+            shown.global_ipv6_address = address.to_string();
+            shown.global_ipv6_prefix_len = prefix.into();
+        }
         if attachment.network != "bridge" {
             let mut names = vec![record.name.clone()];
             names.extend(shown.aliases.iter().flatten().cloned());
@@ -99,8 +104,12 @@ pub(super) fn settings(snapshot: &Snapshot, answers: Answers) -> NetworkSettings
             ..NetworkSettings::default()
         };
     }
+    let six = attachment.v6;
     NetworkSettings {
         bridge: attachment.bridge.clone(),
+        global_ipv6_address: six.map(|six| six.address.to_string()).unwrap_or_default(),
+        global_ipv6_prefix_len: six.map_or(0, |six| six.prefix.into()),
+        ipv6_gateway: six.map(|six| six.gateway.to_string()).unwrap_or_default(),
         sandbox_id,
         sandbox_key,
         ports,
@@ -160,8 +169,11 @@ mod tests {
     fn what_is_on_a_bridge_has_an_address_and_ports() {
         let state = State::Running { since: Timestamp::ZERO, pid: 77, paused: false };
         let mut running = snapshot(state);
-        let published =
-            |ports: &str, host, first| Published { host, first, ports: ports.parse().unwrap() };
+        let published = |ports: &str, host: Ipv4Addr, first| Published {
+            host: host.into(),
+            first,
+            ports: ports.parse().unwrap(),
+        };
         running.networks = Arc::new([Attachment {
             network: "bridge".into(),
             network_id: "net".into(),
@@ -170,6 +182,12 @@ mod tests {
             address: Ipv4Addr::new(172, 17, 0, 2),
             prefix: 16,
             gateway: Ipv4Addr::new(172, 17, 42, 1),
+            v6: Some(Six {
+                address: "fd00::2".parse().unwrap(),
+                prefix: 64,
+                gateway: "fd00::1".parse().unwrap(),
+            }),
+            own_mac: None,
             ports: vec![
                 published("80-81/tcp", Ipv4Addr::UNSPECIFIED, 8080),
                 published("81/tcp", Ipv4Addr::LOCALHOST, 9000),
@@ -190,6 +208,8 @@ mod tests {
         assert_eq!(shown.sandbox_key, "/proc/77/ns/net");
         assert_eq!(shown.networks["bridge"].ip_address, "172.17.0.2");
         assert_eq!(shown.networks["bridge"].endpoint_id, shown.endpoint_id);
+        assert_eq!((&*shown.global_ipv6_address, &*shown.ipv6_gateway), ("fd00::2", "fd00::1"));
+        assert_eq!(shown.networks["bridge"].global_ipv6_prefix_len, 64);
         let text = serde_json::to_string(&shown.ports).unwrap();
         assert_eq!(
             text,

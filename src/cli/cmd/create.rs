@@ -30,28 +30,25 @@ pub(crate) fn request(args: &Args) -> Result<CreateRequest, Failure> {
     Ok(CreateRequest { config, host_config, networking_config })
 }
 
-/// The networks that are asked for by name. Aliases and an address are for the first one.
+/// The networks that are asked for by name. Aliases and addresses of flags are for the first one.
 fn networking(args: &Args, first: &str) -> Result<NetworkingConfig, Failure> {
     let mut endpoints_config = BTreeMap::new();
     for (at, text) in args.all("network").iter().enumerate() {
-        let (name, aliases, ip) = network_value(text)?;
-        let mut own = EndpointSettings { aliases: some(aliases), ..EndpointSettings::default() };
-        if let Some(ipv4_address) = ip {
-            let config = EndpointIpamConfig { ipv4_address, ..EndpointIpamConfig::default() };
-            own.ipam_config = Some(config);
-        }
-        let asks = own != EndpointSettings::default();
-        if at > 0 || asks {
+        let (name, own) = network_value(text)?;
+        if at > 0 || own != EndpointSettings::default() {
             endpoints_config.insert(name, own);
         }
     }
     let asked = endpoint(&args.all("network-alias"), args, &[]);
     if asked != EndpointSettings::default() {
-        let own = endpoints_config.entry(first.to_owned()).or_default();
+        let own: &mut EndpointSettings = endpoints_config.entry(first.to_owned()).or_default();
         if let Some(aliases) = asked.aliases {
             own.aliases.get_or_insert_default().extend(aliases);
         }
         own.ipam_config = asked.ipam_config.or(own.ipam_config.take());
+    }
+    if let Some(mac) = args.one("mac-address") {
+        endpoints_config.entry(first.to_owned()).or_default().mac_address = mac;
     }
     if endpoints_config.len() > 1 || args.all("network").len() > 1 {
         endpoints_config.entry(first.to_owned()).or_default();
@@ -59,37 +56,46 @@ fn networking(args: &Args, first: &str) -> Result<NetworkingConfig, Failure> {
     Ok(NetworkingConfig { endpoints_config })
 }
 
+/// Addresses that are asked for, if any are.
+fn addresses(ipv4: Option<String>, ipv6: Option<String>) -> Option<EndpointIpamConfig> {
+    let asks = ipv4.is_some() || ipv6.is_some();
+    let (ipv4_address, ipv6_address) = (ipv4.unwrap_or_default(), ipv6.unwrap_or_default());
+    asks.then(|| EndpointIpamConfig { ipv4_address, ipv6_address, link_local_ips: Vec::new() })
+}
+
 /// What is asked for on one network.
 pub(super) fn endpoint(aliases: &[String], args: &Args, links: &[String]) -> EndpointSettings {
-    let ipam_config = args
-        .one("ip")
-        .map(|ipv4_address| EndpointIpamConfig { ipv4_address, ..EndpointIpamConfig::default() });
     EndpointSettings {
-        ipam_config,
+        ipam_config: addresses(args.one("ip"), args.one("ip6")),
         links: some(links.to_vec()),
         aliases: some(aliases.to_vec()),
         ..EndpointSettings::default()
     }
 }
 
-/// `NAME`, or `name=NAME,alias=A,ip=ADDRESS`: name, aliases, address.
-fn network_value(text: &str) -> Result<(String, Vec<String>, Option<String>), Failure> {
+/// `NAME`, or `name=NAME,alias=A,ip=ADDRESS,ip6=ADDRESS,mac-address=ADDRESS`.
+fn network_value(text: &str) -> Result<(String, EndpointSettings), Failure> {
+    let mut own = EndpointSettings::default();
     if !text.contains('=') {
-        return Ok((text.to_owned(), Vec::new(), None));
+        return Ok((text.to_owned(), own));
     }
-    let (mut name, mut aliases, mut ip) = (String::new(), Vec::new(), None);
+    let (mut name, mut ip, mut ip6) = (String::new(), None, None);
     for field in text.split(',') {
-        match split(field, '=') {
-            (key, value) if key == "name" => name = value,
-            (key, value) if key == "alias" => aliases.push(value),
-            (key, value) if key == "ip" => ip = Some(value),
-            (key, _) => return Err(Failure::new(format!("invalid field key {key}"))),
+        let (key, value) = split(field, '=');
+        match key.as_str() {
+            "name" => name = value,
+            "alias" => own.aliases.get_or_insert_default().push(value),
+            "ip" => ip = Some(value),
+            "ip6" => ip6 = Some(value),
+            "mac-address" => own.mac_address = value,
+            _ => return Err(Failure::new(format!("invalid field key {key}"))),
         }
     }
     if name.is_empty() {
         return Err(Failure::new("network name/id is not specified"));
     }
-    Ok((name, aliases, ip))
+    own.ipam_config = addresses(ip, ip6);
+    Ok((name, own))
 }
 
 /// What is published is exposed as well.

@@ -1,6 +1,6 @@
 //! `network create`, `ls`, `rm`, `connect`, `disconnect`, `prune`.
 
-use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
@@ -14,6 +14,7 @@ use crate::cli::format::List;
 use crate::cli::output::{escaped, print, shown_id};
 use crate::cli::session::Session;
 use crate::http::client::RequestBody;
+use crate::model::range::{self, Range};
 use crate::wire::network::{
     ConnectRequest, CreateRequest, CreateResponse, Ipam, IpamConfig, PruneResponse,
 };
@@ -69,20 +70,55 @@ pub(crate) fn list(session: &Session, args: &Args) -> Outcome {
     Ok(0)
 }
 
+/// Subnets with what belongs to each of them.
+fn ranges(args: &Args) -> Result<Vec<IpamConfig>, Failure> {
+    let mut all: Vec<(Range, IpamConfig)> = Vec::new();
+    for subnet in args.all("subnet") {
+        let Some(own) = range::parse(&subnet) else {
+            return Err(Failure::new(format!("invalid CIDR address: {subnet}")));
+        };
+        if all.iter().any(|(other, _)| range::overlap(own, *other)) {
+            return Err(Failure::new("multiple overlapping subnet configuration is not supported"));
+        }
+        all.push((own, IpamConfig { subnet, ..IpamConfig::default() }));
+    }
+    let mut put = |what: &str, text: &str, put: &dyn Fn(&mut IpamConfig) -> bool| {
+        let whole = |address: IpAddr| (address, if address.is_ipv6() { 128 } else { 32 });
+        let wanted = range::parse(text).or_else(|| text.parse().ok().map(whole));
+        let fits =
+            |(own, _): &&mut (Range, _)| wanted.is_some_and(|part| range::covers(*own, part));
+        let Some((_, config)) = all.iter_mut().find(fits) else {
+            return Err(Failure::new(format!("no matching subnet for {what} {text}")));
+        };
+        if put(config) {
+            return Ok(());
+        }
+        let subnet = &config.subnet;
+        Err(Failure::new(format!("cannot configure multiple {what}s on subnet {subnet}")))
+    };
+    let set = |place: &mut String, text: &String| {
+        let first = place.is_empty();
+        place.clone_from(text);
+        first
+    };
+    for part in args.all("ip-range") {
+        put("range", &part, &|config| set(&mut config.ip_range, &part))?;
+    }
+    for gateway in args.all("gateway") {
+        put("gateway", &gateway, &|config| set(&mut config.gateway, &gateway))?;
+    }
+    for (name, address) in pairs(&args.all("aux-address")) {
+        put("aux-address", &address, &|config| {
+            config.auxiliary_addresses.insert(name.clone(), address.clone());
+            true
+        })?;
+    }
+    Ok(all.into_iter().map(|(_, config)| config).collect())
+}
+
 /// `network create`
 pub(crate) fn create(session: &Session, args: &Args) -> Outcome {
-    let one = |name: &str| match args.all(name).as_slice() {
-        [] => Ok(String::new()),
-        [value] => Ok(value.clone()),
-        _ => Err(Failure::not_served(&format!("more than one --{name}"))),
-    };
-    let config = IpamConfig {
-        subnet: one("subnet")?,
-        gateway: one("gateway")?,
-        ip_range: one("ip-range")?,
-        auxiliary_addresses: BTreeMap::new(),
-    };
-    let config = if config == IpamConfig::default() { Vec::new() } else { vec![config] };
+    let config = ranges(args)?;
     let request = CreateRequest {
         name: args.free.first().expect("the number was checked").clone(),
         driver: args.one("driver").unwrap_or_else(|| "bridge".to_owned()),
@@ -96,6 +132,9 @@ pub(crate) fn create(session: &Session, args: &Args) -> Outcome {
     };
     let target = Target::new(&["networks", "create"]);
     let answer: CreateResponse = session.client()?.post_json(target.as_str(), &request)?;
+    if !answer.warning.is_empty() {
+        eprintln!("WARNING: {}", answer.warning);
+    }
     print(&format!("{}\n", answer.id))?;
     Ok(0)
 }

@@ -13,9 +13,9 @@ use crate::sys::conntrack::{self, Flow};
 
 const UDP: u8 = 17;
 
-/// A change of published ports that lead to `container`.
+/// A change of published ports that lead to `container`, by the address of their family.
 pub(super) struct Change<'a> {
-    pub container: IpAddr,
+    pub container: &'a [IpAddr],
     pub ports: &'a [Published],
     /// They are published no more.
     pub over: bool,
@@ -45,17 +45,17 @@ impl Change<'_> {
             return false;
         }
         if self.over {
-            return flow.answers_from == self.container && flow.to != self.container;
+            let is_own = |address| self.container.contains(address);
+            return is_own(&flow.answers_from) && !is_own(&flow.to);
         }
         let covers = |published: &Published| {
-            let host = IpAddr::from(published.host);
+            let host = published.host;
             published.ports.protocol == Protocol::Udp
                 && (published.first..=published.last()).contains(&flow.port)
+                && host.is_ipv6() == flow.to.is_ipv6()
                 && (host.is_unspecified() || host == flow.to)
         };
-        flow.answers_from != self.container
-            && flow.to.is_ipv4() == self.container.is_ipv4()
-            && self.ports.iter().any(covers)
+        !self.container.contains(&flow.answers_from) && self.ports.iter().any(covers)
     }
 }
 
@@ -74,12 +74,14 @@ mod tests {
         };
         let host = |text: &str| text.parse().unwrap();
         let ports = [
+            Published { host: host("::"), first: 90, ports: "90/udp".parse().unwrap() },
             Published { host: host("0.0.0.0"), first: 5000, ports: "53-54/udp".parse().unwrap() },
             Published { host: host("10.0.0.1"), first: 70, ports: "70/udp".parse().unwrap() },
             Published { host: host("0.0.0.0"), first: 80, ports: "80/tcp".parse().unwrap() },
         ];
         let check = |over, flow: Flow, expected| {
-            let change = Change { container: address("172.17.0.3"), ports: &ports, over };
+            let container = [address("172.17.0.3"), address("fd00::3")];
+            let change = Change { container: &container, ports: &ports, over };
             assert_eq!(change.ends(&flow), expected, "{over} {flow:?}");
         };
         let old = flow("10.0.0.1", 5001, "172.17.0.2");
@@ -91,6 +93,10 @@ mod tests {
         check(false, flow("10.0.0.2", 70, "10.0.0.2"), false);
         check(false, flow("10.0.0.1", 80, "172.17.0.2"), false);
         check(false, flow("fd00::1", 5001, "fd00::1"), false);
+        check(false, flow("fd00::1", 90, "fd00::2"), true);
+        check(false, flow("fd00::1", 90, "fd00::3"), false);
+        check(false, flow("10.0.0.1", 90, "172.17.0.2"), false);
+        check(true, flow("fd00::1", 90, "fd00::3"), true);
         check(false, Flow { protocol: 6, ..old }, false);
         check(true, old, false);
         check(true, flow("10.0.0.1", 5001, "172.17.0.3"), true);

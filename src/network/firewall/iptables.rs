@@ -10,8 +10,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::sys::nft::{Chain, ChainKind, Hook, Match, Rule, Verdict};
 
@@ -29,10 +31,20 @@ const TABLES: [&str; 3] = ["mangle", "filter", "nat"];
 /// Our chains in the kernel's tables.
 #[derive(Debug)]
 pub(super) struct Iptables {
-    restore: PathBuf,
-    save: PathBuf,
+    four: Programs,
+    /// Those of IPv6, where there are any.
+    six: Option<Programs>,
+    /// There may be chains of ours in the tables of IPv6.
+    has_six: AtomicBool,
     /// What the names of our chains begin with.
     name: String,
+}
+
+/// Restores and saves the tables of one family.
+#[derive(Debug)]
+struct Programs {
+    restore: PathBuf,
+    save: PathBuf,
 }
 
 impl Iptables {
@@ -47,9 +59,32 @@ impl Iptables {
         };
         PROGRAMS
             .iter()
-            .filter_map(|[restore, save]| Some((find(restore)?, find(save)?)))
-            .map(|(restore, save)| Iptables { restore, save, name: name.to_owned() })
+            .filter_map(|[restore, save]| {
+                let programs = |version: &str| {
+                    let find = |name: &str| find(&name.replacen("ip", version, 1));
+                    Some(Programs { restore: find(restore)?, save: find(save)? })
+                };
+                let (four, six) = (programs("ip")?, programs("ip6"));
+                let has_six = AtomicBool::new(six.is_some());
+                Some(Iptables { four, six, has_six, name: name.to_owned() })
+            })
             .collect()
+    }
+
+    /// The families that `rules` are about, with their programs. That of IPv4 is always among them,
+    /// that of IPv6 also where chains of ours may be left.
+    fn families(&self, rules: &[Rule]) -> io::Result<Vec<(bool, &Programs)>> {
+        let mut families = vec![(false, &self.four)];
+        match &self.six {
+            Some(six) if self.has_six.load(Relaxed) || has(rules, true) => {
+                families.push((true, six));
+            }
+            None if has(rules, true) => {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, "there is no ip6tables"));
+            }
+            _ => {}
+        }
+        Ok(families)
     }
 
     /// Makes our chains anew with these rules, and has the kernel enter them.
@@ -57,16 +92,28 @@ impl Iptables {
     /// # Errors
     /// What the program says, and about which rule. Tables before that one are changed then.
     pub(super) fn replace(&self, chains: &[Chain], rules: &[Rule]) -> io::Result<()> {
-        let saved = self.saved()?;
-        self.restore(&replacement(&self.name, chains, rules, &saved))
+        for (v6, programs) in self.families(rules)? {
+            let saved = match programs.saved() {
+                // A kernel without IPv6 has nothing to be removed.
+                Err(_) if !has(rules, v6) => String::new(),
+                saved => saved?,
+            };
+            let text = match has(rules, v6) {
+                true => replacement(&self.name, chains, &of_family(rules, v6), &saved),
+                false => removal(&self.name, chains, &saved),
+            };
+            programs.restore(&text)?;
+        }
+        self.has_six.store(has(rules, true), Relaxed);
+        Ok(())
     }
 
     /// Adds rules at the ends of their chains.
     ///
     /// # Errors
-    /// What the program says; then all is as before.
+    /// What the program says; then all of that family is as before.
     pub(super) fn add(&self, chains: &[Chain], rules: &[Rule]) -> io::Result<()> {
-        self.restore(&changes(&self.name, chains, rules, "-A"))
+        self.change(chains, rules, "-A")
     }
 
     /// Removes rules.
@@ -74,7 +121,14 @@ impl Iptables {
     /// # Errors
     /// What the program says, when one of them is gone; then the others are still there.
     pub(super) fn remove(&self, chains: &[Chain], rules: &[Rule]) -> io::Result<()> {
-        self.restore(&changes(&self.name, chains, rules, "-D"))
+        self.change(chains, rules, "-D")
+    }
+
+    fn change(&self, chains: &[Chain], rules: &[Rule], how: &str) -> io::Result<()> {
+        for (v6, programs) in self.families(rules)? {
+            programs.restore(&changes(&self.name, chains, &of_family(rules, v6), how))?;
+        }
+        Ok(())
     }
 
     /// Whether all of our chains are entered and have as many rules as they should.
@@ -82,7 +136,13 @@ impl Iptables {
     /// # Errors
     /// What the program says.
     pub(super) fn is_whole(&self, chains: &[Chain], rules: &[Rule]) -> io::Result<bool> {
-        Ok(is_whole(&self.name, chains, rules, &self.saved()?))
+        for (v6, programs) in self.families(rules)? {
+            let rules = of_family(rules, v6);
+            if !rules.is_empty() && !is_whole(&self.name, chains, &rules, &programs.saved()?) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Removes our chains.
@@ -90,8 +150,13 @@ impl Iptables {
     /// # Errors
     /// What the program says.
     pub(super) fn clear(&self, chains: &[Chain]) -> io::Result<()> {
-        let saved = self.saved()?;
-        self.restore(&removal(&self.name, chains, &saved))
+        for (v6, programs) in self.families(&[])? {
+            match programs.saved() {
+                Err(_) if v6 => {}
+                saved => programs.restore(&removal(&self.name, chains, &saved?))?,
+            }
+        }
+        Ok(())
     }
 
     /// Whether the kernel's chain for what is passed on drops all that it does not know.
@@ -104,10 +169,23 @@ impl Iptables {
                 || line == "-A FORWARD -j DROP"
                 || line.starts_with("-A FORWARD -j REJECT")
         };
-        Ok(lines(&self.saved()?, "filter").any(drops))
+        Ok(lines(&self.four.saved()?, "filter").any(drops))
     }
+}
 
+fn has(rules: &[Rule], v6: bool) -> bool {
+    rules.iter().any(|rule| rule.v6 == v6)
+}
+
+fn of_family(rules: &[Rule], v6: bool) -> Vec<Rule> {
+    rules.iter().filter(|rule| rule.v6 == v6).cloned().collect()
+}
+
+impl Programs {
     fn restore(&self, text: &str) -> io::Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
         let mut command = Command::new(&self.restore);
         command.args(["--noflush", WAIT]).stdin(Stdio::piped()).stdout(Stdio::null());
         let mut child = command.stderr(Stdio::piped()).spawn()?;
@@ -303,7 +381,7 @@ fn written(name: &str, rule: &Rule) -> String {
         Verdict::Masquerade => " -j MASQUERADE".to_owned(),
         Verdict::Redirect(address, None) => format!(" -j DNAT --to-destination {address}"),
         Verdict::Redirect(address, Some(port)) => {
-            format!(" -j DNAT --to-destination {address}:{port}")
+            format!(" -j DNAT --to-destination {}", SocketAddr::new(*address, *port))
         }
     });
     text
@@ -311,33 +389,53 @@ fn written(name: &str, rule: &Rule) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
 
     use super::*;
     use crate::model::Published;
     use crate::network::rules::{self, Subnet};
     use crate::sys::ns::{self, NsKind};
 
-    const ADDRESS: Ipv4Addr = Ipv4Addr::new(172, 17, 0, 2);
-
     fn subnet(internal: bool) -> Subnet {
         let bridge = if internal { "br1" } else { "docker0" };
-        let gateway = Ipv4Addr::new(172, 17, 42, 1);
-        Subnet { bridge: bridge.into(), gateway, prefix: 16, internal }
+        let subnet = Subnet::of_bridge(bridge, (Ipv4Addr::new(172, 17, 42, 1), 16));
+        Subnet { internal, ..subnet }
     }
 
-    fn publish(host: Ipv4Addr, first: u16, ports: &str) -> Vec<Rule> {
-        let ports = ports.parse().unwrap();
-        rules::published(&Published { host, first, ports }, ADDRESS, "web")
+    fn publish(host: &str, first: u16, ports: &str) -> Vec<Rule> {
+        let (host, ports): (IpAddr, _) = (host.parse().unwrap(), ports.parse().unwrap());
+        let address = if host.is_ipv6() { "fd00::2" } else { "172.17.0.2" };
+        rules::published(&Published { host, first, ports }, address.parse().unwrap(), "web")
     }
 
     fn all() -> Vec<Rule> {
-        let mut all = rules::common();
+        let mut all = rules::common(false);
         all.extend(rules::bridge(&subnet(false)));
         all.extend(rules::bridge(&subnet(true)));
-        all.extend(publish(Ipv4Addr::UNSPECIFIED, 10_000, "10000-19999/tcp"));
-        all.extend(publish(Ipv4Addr::LOCALHOST, 8080, "80-81/udp"));
+        all.extend(publish("0.0.0.0", 10_000, "10000-19999/tcp"));
+        all.extend(publish("127.0.0.1", 8080, "80-81/udp"));
         all
+    }
+
+    fn six() -> Vec<Rule> {
+        let v6 = Some(("fd00::1".parse().unwrap(), 64));
+        let mut all = rules::common(true);
+        all.extend(of_family(&rules::bridge(&Subnet { v6, ..subnet(false) }), true));
+        all.extend(publish("::", 8080, "80/tcp"));
+        all
+    }
+
+    #[test]
+    fn rules_of_ipv6_are_written() {
+        let text = replacement("skiff", &rules::chains(), &six(), "");
+        for line in [
+            "-A skiff-raw ! -i lo -d ::1/128 -j DROP",
+            "-A skiff-output -d ::1/128 -j RETURN\n-A skiff-output -m addrtype",
+            "-A skiff-postrouting -s fd00::1/64 ! -o docker0 -j MASQUERADE",
+            "-A skiff-ports -p tcp --dport 8080:8080 -j DNAT --to-destination [fd00::2]:80",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
     }
 
     #[test]
@@ -398,7 +496,7 @@ COMMIT
             std::thread::scope(|scope| {
                 scope.spawn(|| {
                     ns::unshare(NsKind::Net).unwrap();
-                    match iptables.saved() {
+                    match iptables.four.saved() {
                         Ok(_) => work(&iptables),
                         Err(error) => eprintln!("skipped: {error}"),
                     }
@@ -417,24 +515,35 @@ COMMIT
                 iptables.replace(&chains, &all).unwrap();
                 assert!(iptables.is_whole(&chains, &all).unwrap());
             }
-            let saved = iptables.saved().unwrap();
+            let saved = iptables.four.saved().unwrap();
             assert_eq!(saved.matches("-A FORWARD -j skiff-t-forward").count(), 1, "{saved}");
-            let more = publish(Ipv4Addr::UNSPECIFIED, 53, "53/udp");
+            let more = publish("0.0.0.0", 53, "53/udp");
             iptables.add(&chains, &more).unwrap();
             assert!(!iptables.is_whole(&chains, &all).unwrap());
             iptables.remove(&chains, &more).unwrap();
             assert!(iptables.is_whole(&chains, &all).unwrap());
             assert!(iptables.remove(&chains, &more).is_err());
             // Somebody flushes.
-            iptables.restore("*filter\n-F FORWARD\nCOMMIT\n").unwrap();
+            iptables.four.restore("*filter\n-F FORWARD\nCOMMIT\n").unwrap();
             assert!(!iptables.is_whole(&chains, &all).unwrap());
             iptables.replace(&chains, &all).unwrap();
             assert!(iptables.is_whole(&chains, &all).unwrap());
             let wrong = Rule { verdict: Verdict::Jump("nowhere"), ..more[0].clone() };
             let error = iptables.add(&chains, &[wrong]).unwrap_err().to_string();
             assert!(error.contains("skiff-t-nowhere"), "{error}");
+            // Those of IPv6 beside them, while there are any.
+            let Some(programs) = &iptables.six else { return };
+            let both: Vec<Rule> = all.iter().cloned().chain(six()).collect();
+            iptables.replace(&chains, &both).unwrap();
+            assert!(iptables.is_whole(&chains, &both).unwrap());
+            programs.restore("*nat\n-F skiff-t-ports\nCOMMIT\n").unwrap();
+            assert!(!iptables.is_whole(&chains, &both).unwrap());
+            iptables.replace(&chains, &all).unwrap();
+            assert!(!programs.saved().unwrap().contains("skiff-t"));
+            iptables.replace(&chains, &both).unwrap();
             iptables.clear(&chains).unwrap();
-            assert!(!iptables.saved().unwrap().contains("skiff-t"));
+            assert!(!programs.saved().unwrap().contains("skiff-t"));
+            assert!(!iptables.four.saved().unwrap().contains("skiff-t"));
             iptables.clear(&chains).unwrap();
         });
     }

@@ -14,14 +14,14 @@ mod iptables;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::bridge;
 use super::rules::{self, Subnet};
 use crate::base::{Context, Error, Id, Kind, Lock, Result};
-use crate::model::{FirewallChoice, Published};
+use crate::model::{Attachment, FirewallChoice, Published};
 use crate::sys::nft::{self, Hook, Obstacle, Place, Rule, Watch};
 use crate::{debug, info, warn};
 
@@ -53,7 +53,8 @@ struct Inner {
 
 /// The published ports of a container.
 struct Entry {
-    container: Ipv4Addr,
+    /// The container's addresses, at most one of each family.
+    container: Vec<IpAddr>,
     ports: Vec<Published>,
     /// Where their rules are, where rules have places.
     places: Vec<Place>,
@@ -61,13 +62,17 @@ struct Entry {
 
 impl Entry {
     fn rules(&self, owner: &Id) -> Vec<Rule> {
-        let rules = |ports| rules::published(ports, self.container, owner.short());
+        let rules = |ports: &Published| {
+            let same = |own: &&IpAddr| own.is_ipv6() == ports.host.is_ipv6();
+            let own = self.container.iter().find(same);
+            own.map(|own| rules::published(ports, *own, owner.short())).unwrap_or_default()
+        };
         self.ports.iter().flat_map(rules).collect()
     }
 
     /// That these ports are published.
     fn change(&self) -> Change<'_> {
-        Change { container: self.container.into(), ports: &self.ports, over: false }
+        Change { container: &self.container, ports: &self.ports, over: false }
     }
 }
 
@@ -224,20 +229,18 @@ impl Firewall {
         found
     }
 
-    /// Publishes ports of `owner`, whose address is `container`.
+    /// Publishes the ports of an attachment of `owner`.
     ///
     /// # Errors
     /// The kernel's refusal, which names the rule; nothing is published then.
-    pub(super) fn publish(
-        &self,
-        owner: &Id,
-        container: Ipv4Addr,
-        ports: &[Published],
-    ) -> Result<()> {
-        if ports.is_empty() {
+    pub(super) fn publish(&self, owner: &Id, attachment: &Attachment) -> Result<()> {
+        if attachment.ports.is_empty() {
             return Ok(());
         }
-        let mut entry = Entry { container, ports: ports.to_vec(), places: Vec::new() };
+        let container: Vec<IpAddr> = attachment.addresses().collect();
+        let own = container.clone();
+        let mut entry =
+            Entry { container: own, ports: attachment.ports.clone(), places: Vec::new() };
         let mut inner = self.inner.lock();
         let added = match inner.backend.as_mut() {
             Some(backend) => backend.add(&entry.rules(owner)),
@@ -250,7 +253,11 @@ impl Firewall {
                 inner.published.insert(owner.clone(), entry);
                 drop(inner);
                 if filters {
-                    flows::forget(&[Change { container: container.into(), ports, over: false }]);
+                    flows::forget(&[Change {
+                        container: &container,
+                        ports: &attachment.ports,
+                        over: false,
+                    }]);
                 }
                 Ok(())
             }
@@ -301,7 +308,10 @@ impl Inner {
 
     /// All rules, and how many there are of each that publishes.
     fn all(&self) -> (Vec<Rule>, Vec<usize>) {
-        let mut all = rules::common();
+        let mut all = rules::common(false);
+        if self.subnets.iter().any(|subnet| subnet.v6.is_some()) {
+            all.extend(rules::common(true));
+        }
         all.extend(self.subnets.iter().flat_map(rules::bridge));
         let mut counts = Vec::with_capacity(self.published.len());
         for (owner, entry) in &self.published {

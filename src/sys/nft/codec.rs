@@ -3,10 +3,11 @@
 //! A rule is a list of expressions that load facts about a packet into a register, compare it,
 //! and decide.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use super::{CREATE, IPV4, NEW_CHAIN, NEW_RULE, message};
+use super::{CREATE, NEW_CHAIN, NEW_RULE, family, message};
 use crate::sys::netlink::Message;
+use crate::sys::rtnl::octets;
 
 const APPEND: u16 = 0x800;
 const ECHO: u16 = 8;
@@ -61,9 +62,9 @@ pub enum Match {
     /// Its protocol.
     Protocol(u8),
     /// Its source is in this network.
-    Source(Ipv4Addr, u8),
+    Source(IpAddr, u8),
     /// Its destination is in this network.
-    Destination(Ipv4Addr, u8),
+    Destination(IpAddr, u8),
     /// Its destination is an address of this host.
     DestinationIsLocal,
     /// Its destination port, from first to last; after [`Match::Protocol`].
@@ -86,12 +87,14 @@ pub enum Verdict {
     /// It gets the address of the interface by which it leaves.
     Masquerade,
     /// It gets another destination; its port stays where none is given.
-    Redirect(Ipv4Addr, Option<u16>),
+    Redirect(IpAddr, Option<u16>),
 }
 
 /// A rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
+    /// It is about packets of IPv6, or else of IPv4.
+    pub v6: bool,
     /// Its chain.
     pub chain: &'static str,
     /// All of this must hold.
@@ -102,9 +105,9 @@ pub struct Rule {
     pub comment: String,
 }
 
-pub(super) fn new_chain(table: &str, chain: &Chain) -> Message {
+pub(super) fn new_chain(table: &str, chain: &Chain, v6: bool) -> Message {
     let what = format!("make chain {}", chain.name);
-    let mut message = message(NEW_CHAIN, CREATE, what).text(1, table).text(3, chain.name);
+    let mut message = message(NEW_CHAIN, v6, CREATE, what).text(1, table).text(3, chain.name);
     if let Some((kind, hook, priority)) = chain.hook {
         message.push_nest(4, |nest| {
             nest.push_be32(1, hook as u32);
@@ -122,7 +125,7 @@ pub(super) fn new_chain(table: &str, chain: &Chain) -> Message {
 
 pub(super) fn new_rule(table: &str, rule: &Rule) -> Message {
     let what = format!("add rule \"{}\" to chain {}", rule.comment, rule.chain);
-    let mut message = message(NEW_RULE, CREATE | APPEND | ECHO, what)
+    let mut message = message(NEW_RULE, rule.v6, CREATE | APPEND | ECHO, what)
         .text(1, table)
         .text(2, rule.chain)
         .nest(4, |list| {
@@ -183,13 +186,14 @@ fn compare(list: &mut Message, how: Comparison, value: &[u8]) {
 }
 
 /// Keeps the bits of the register that are in `bits`.
-fn mask(list: &mut Message, bits: [u8; 4]) {
+fn mask(list: &mut Message, bits: &[u8]) {
     expression(list, "bitwise", |data| {
-        for (kind, value) in [(1, REGISTER), (2, REGISTER), (3, 4)] {
+        let length = if bits.len() == 4 { 4 } else { 16 };
+        for (kind, value) in [(1, REGISTER), (2, REGISTER), (3, length)] {
             data.push_be32(kind, value);
         }
-        data.push_nest(4, |nest| nest.push(VALUE, &bits));
-        data.push_nest(5, |nest| nest.push(VALUE, &[0; 4]));
+        data.push_nest(4, |nest| nest.push(VALUE, bits));
+        data.push_nest(5, |nest| nest.push(VALUE, &[0; 16][..bits.len()]));
     });
 }
 
@@ -232,17 +236,26 @@ impl Match {
             load(list, "meta", key);
             compare(list, how, &padded);
         };
-        let network = |list: &mut Message, offset, address: Ipv4Addr, prefix: u8| {
-            let host = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
-            payload(list, 1, offset, 4);
-            if host != 0 {
-                mask(list, (!host).to_be_bytes());
+        // Where source and destination are in the headers of both families.
+        let network = |list: &mut Message, at: usize, address: IpAddr, prefix: u8| {
+            let mut bytes = octets(&address);
+            let (offset, length) = if bytes.len() == 4 { ([12, 16], 4) } else { ([8, 24], 16) };
+            let mut bits = vec![0; bytes.len()];
+            let mut rest = u32::from(prefix);
+            for (byte, bits) in bytes.iter_mut().zip(&mut bits) {
+                *bits = !0xff_u8.checked_shr(rest).unwrap_or(0);
+                *byte &= *bits;
+                rest = rest.saturating_sub(8);
             }
-            compare(list, Comparison::Equal, &(u32::from(address) & !host).to_be_bytes());
+            payload(list, 1, offset[at], length);
+            if bits.iter().any(|bits| *bits != 0xff) {
+                mask(list, &bits);
+            }
+            compare(list, Comparison::Equal, &bytes);
         };
         let any_of = |list: &mut Message, key, bits: u32| {
             load(list, "ct", key);
-            mask(list, bits.to_ne_bytes());
+            mask(list, &bits.to_ne_bytes());
             compare(list, Comparison::NotEqual, &[0; 4]);
         };
         match self {
@@ -254,8 +267,8 @@ impl Match {
                 load(list, "meta", META_PROTOCOL);
                 compare(list, Comparison::Equal, &[*number]);
             }
-            Match::Source(address, prefix) => network(list, 12, *address, *prefix),
-            Match::Destination(address, prefix) => network(list, 16, *address, *prefix),
+            Match::Source(address, prefix) => network(list, 0, *address, *prefix),
+            Match::Destination(address, prefix) => network(list, 1, *address, *prefix),
             Match::DestinationIsLocal => {
                 expression(list, "fib", |data| {
                     data.push_be32(1, REGISTER);
@@ -291,13 +304,13 @@ impl Verdict {
             Verdict::Jump(chain) => decide(list, JUMP, Some(chain)),
             Verdict::Masquerade => expression(list, "masq", |_| {}),
             Verdict::Redirect(address, port) => {
-                immediate(list, REGISTER, &address.octets());
+                immediate(list, REGISTER, &octets(address));
                 if let Some(port) = port {
                     immediate(list, REGISTER_2, &port.to_be_bytes());
                 }
                 expression(list, "nat", |data| {
                     data.push_be32(1, DESTINATION);
-                    data.push_be32(2, IPV4.into());
+                    data.push_be32(2, family(address.is_ipv6()).into());
                     data.push_be32(3, REGISTER);
                     if port.is_some() {
                         data.push_be32(5, REGISTER_2);

@@ -1,6 +1,8 @@
 //! A table of packet rules in nf_tables, over netlink. nft(8), linux/netfilter/nf_tables.h.
 //!
-//! - Rules are data; what they are for is for others to know. IPv4 only.
+//! - Rules are data; what they are for is for others to know.
+//! - Each family of addresses has a table of its own, both of the same name; that of IPv6 is there
+//!   only while it has rules.
 //! - What is sent at once takes effect at once, or not at all; an error names the rule.
 //! - A table is owned by our socket and outlives it where the kernel can do that (6.9): then
 //!   nobody else can change or flush it. Elsewhere a [`Watch`] tells of changes by others.
@@ -35,10 +37,12 @@ const CREATE: u16 = 0x400;
 
 const OWNER_AND_PERSIST: u32 = 2 | 4;
 const IPV4: u8 = 2;
+const IPV6: u8 = 10;
 
 /// Where a rule is in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
+    v6: bool,
     chain: &'static str,
     handle: u64,
 }
@@ -81,8 +85,12 @@ impl Table {
     /// # Errors
     /// Those of the kernel.
     pub fn exists(&mut self) -> io::Result<bool> {
-        let message =
-            message(GET_TABLE, 0, format!("find table {}", self.name)).text(1, &self.name);
+        self.has(false)
+    }
+
+    fn has(&mut self, v6: bool) -> io::Result<bool> {
+        let what = format!("find table {}", self.name);
+        let message = message(GET_TABLE, v6, 0, what).text(1, &self.name);
         match self.socket.ask(vec![message]) {
             Ok(_) => Ok(true),
             Err(error) if code(&error) == Some(libc::ENOENT) => Ok(false),
@@ -90,15 +98,20 @@ impl Table {
         }
     }
 
-    /// How many rules the table has.
+    /// How many rules the tables of both families have.
     ///
     /// # Errors
     /// Those of the kernel.
     pub fn count(&mut self) -> io::Result<usize> {
-        let mut list = Message::list(SUBSYSTEM << 8 | GET_RULE, "list rules").fixed(&general(0));
-        list.push_text(1, &self.name);
-        let replies = self.socket.ask(vec![list])?;
-        Ok(replies.iter().filter(|reply| table_of(reply) == Some(self.name.clone())).count())
+        let mut count = 0;
+        for v6 in [false, true] {
+            let list = Message::list(SUBSYSTEM << 8 | GET_RULE, "list rules");
+            let list = list.fixed(&general(v6)).text(1, &self.name);
+            let replies = self.socket.ask(vec![list])?;
+            let ours = |reply: &&Reply| table_of(reply).as_ref() == Some(&self.name);
+            count += replies.iter().filter(ours).count();
+        }
+        Ok(count)
     }
 
     /// Makes the table anew with these chains and rules, in one step. Connections go on.
@@ -106,15 +119,26 @@ impl Table {
     /// # Errors
     /// The first refusal; then all is as before.
     pub fn replace(&mut self, chains: &[Chain], rules: &[Rule]) -> io::Result<Vec<Place>> {
+        let six = rules.iter().any(|rule| rule.v6);
+        let had_six = self.has(true).unwrap_or(false);
         let name = &self.name;
-        let make = |flags: u32| {
-            let mut make = message(NEW_TABLE, CREATE, format!("make table {name}")).text(1, name);
+        let make = |v6: bool, flags: u32| {
+            let what = format!("make table {name}");
+            let mut make = message(NEW_TABLE, v6, CREATE, what).text(1, name);
             make.push_be32(2, flags);
             make
         };
-        let delete = |kind| message(kind, 0, format!("delete table {name}")).text(1, name);
-        let owned = vec![delete(DESTROY_TABLE), make(OWNER_AND_PERSIST)];
-        let plain = vec![make(0), delete(DELETE_TABLE), make(0)];
+        let delete = |v6, kind| message(kind, v6, 0, format!("delete table {name}")).text(1, name);
+        let mut owned = vec![delete(false, DESTROY_TABLE), make(false, OWNER_AND_PERSIST)];
+        let mut plain = vec![make(false, 0), delete(false, DELETE_TABLE), make(false, 0)];
+        if had_six {
+            owned.push(delete(true, DELETE_TABLE));
+            plain.push(delete(true, DELETE_TABLE));
+        }
+        if six {
+            owned.push(make(true, OWNER_AND_PERSIST));
+            plain.push(make(true, 0));
+        }
         if self.shared {
             self.owned = false;
             return self.fill(plain, chains, rules);
@@ -137,7 +161,13 @@ impl Table {
     /// ENOENT when there is none; EPERM when it belongs to a socket that is open.
     pub fn delete(&mut self) -> io::Result<()> {
         let what = format!("delete table {}", self.name);
-        self.commit(vec![message(DELETE_TABLE, 0, what).text(1, &self.name)]).map(drop)
+        let name = self.name.clone();
+        let delete = |v6| message(DELETE_TABLE, v6, 0, what.clone()).text(1, &name);
+        let mut messages = vec![delete(false)];
+        if self.has(true).unwrap_or(false) {
+            messages.push(delete(true));
+        }
+        self.commit(messages).map(drop)
     }
 
     fn fill(
@@ -146,7 +176,10 @@ impl Table {
         chains: &[Chain],
         rules: &[Rule],
     ) -> io::Result<Vec<Place>> {
-        messages.extend(chains.iter().map(|chain| new_chain(&self.name, chain)));
+        let six = rules.iter().any(|rule| rule.v6);
+        for v6 in [false, true].into_iter().filter(|v6| !v6 || six) {
+            messages.extend(chains.iter().map(|chain| new_chain(&self.name, chain, v6)));
+        }
         self.add_after(messages, rules)
     }
 
@@ -172,7 +205,7 @@ impl Table {
             }
         }
         let places = rules.iter().zip(handles);
-        Ok(places.map(|(rule, handle)| Place { chain: rule.chain, handle }).collect())
+        Ok(places.map(|(rule, handle)| Place { v6: rule.v6, chain: rule.chain, handle }).collect())
     }
 
     /// Removes rules.
@@ -182,7 +215,7 @@ impl Table {
     pub fn remove(&mut self, places: &[Place]) -> io::Result<()> {
         let delete = |place: &Place| {
             let what = format!("delete rule {} of chain {}", place.handle, place.chain);
-            message(DELETE_RULE, 0, what)
+            message(DELETE_RULE, place.v6, 0, what)
                 .text(1, &self.name)
                 .text(2, place.chain)
                 .put(3, &place.handle.to_be_bytes())
@@ -242,53 +275,70 @@ impl Watch {
     }
 }
 
-/// The table that a message is about, if it is one of IPv4.
+/// The table that a message is about, if it is one of IPv4 or IPv6.
 fn table_of(reply: &Reply) -> Option<String> {
-    let rest = reply.body.get(4..).filter(|_| reply.body[0] == IPV4)?;
+    let rest = reply.body.get(4..).filter(|_| matches!(reply.body[0], IPV4 | IPV6))?;
     attributes(rest).find_map(|(kind, value)| (kind == 1).then(|| as_text(value)))
 }
 
-/// struct nfgenmsg.
-fn general(resource: u16) -> [u8; 4] {
-    let [high, low] = resource.to_be_bytes();
-    [IPV4, 0, high, low]
+fn family(v6: bool) -> u8 {
+    if v6 { IPV6 } else { IPV4 }
 }
 
-fn message(kind: u16, flags: u16, what: String) -> Message {
-    Message::new(SUBSYSTEM << 8 | kind, flags, what).fixed(&general(0))
+/// struct nfgenmsg.
+fn general(v6: bool) -> [u8; 4] {
+    [family(v6), 0, 0, 0]
+}
+
+fn message(kind: u16, v6: bool, flags: u16, what: String) -> Message {
+    Message::new(SUBSYSTEM << 8 | kind, flags, what).fixed(&general(v6))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use super::*;
     use crate::sys::ns::{self, NsKind};
 
     const PORTS: Chain = Chain { name: "ports", hook: None };
 
     fn rules() -> Vec<Rule> {
-        let all = vec![
-            Match::From("lo".into()),
-            Match::NotTo("br9".into()),
-            Match::Source(Ipv4Addr::new(10, 9, 0, 0), 16),
-            Match::Destination(Ipv4Addr::new(10, 9, 0, 1), 32),
-            Match::Established,
-            Match::Translated,
-        ];
+        let all = |network: &str, address: &str| {
+            vec![
+                Match::From("lo".into()),
+                Match::NotTo("br9".into()),
+                Match::Source(network.parse().unwrap(), 15),
+                Match::Destination(address.parse().unwrap(), 255),
+                Match::Established,
+                Match::Translated,
+            ]
+        };
         let publish = |port, first, last| Rule {
+            v6: false,
             chain: "ports",
             matches: vec![Match::Protocol(6), Match::Ports(first, last)],
-            verdict: Verdict::Redirect(Ipv4Addr::new(10, 9, 0, 2), port),
+            verdict: Verdict::Redirect("10.9.0.2".parse().unwrap(), port),
             comment: "one two".into(),
         };
-        let rule = |chain, matches, verdict| Rule { chain, matches, verdict, comment: "x".into() };
+        let rule = |chain, matches, verdict| Rule {
+            v6: false,
+            chain,
+            matches,
+            verdict,
+            comment: "x".into(),
+        };
+        let six = rule("forward", all("fd09::", "fd09::1"), Verdict::Accept);
         vec![
-            rule("forward", all, Verdict::Accept),
+            rule("forward", all("10.9.0.0", "10.9.0.1"), Verdict::Accept),
             rule("forward", vec![Match::To("br9".into())], Verdict::Drop),
+            Rule { v6: true, ..six },
             rule("pre", vec![Match::DestinationIsLocal], Verdict::Jump("ports")),
             rule("post", vec![Match::NotFrom("br9".into())], Verdict::Masquerade),
             publish(Some(80), 8080, 8080),
+            Rule {
+                v6: true,
+                verdict: Verdict::Redirect("fd09::2".parse().unwrap(), Some(80)),
+                ..publish(None, 8080, 8080)
+            },
             publish(None, 10_000, 19_999),
         ]
     }
@@ -320,15 +370,19 @@ mod tests {
             for _ in 0..2 {
                 let places = table.replace(&chains(), &rules()).unwrap();
                 assert!(table.exists().unwrap());
-                assert_eq!((places.len(), table.count().unwrap()), (6, 6));
+                assert_eq!((places.len(), table.count().unwrap()), (8, 8));
                 assert!(places.iter().all(|place| place.handle != 0));
-                let more = table.add(&rules()[4..]).unwrap();
-                assert_eq!(table.count().unwrap(), 8);
+                let more = table.add(&rules()[6..]).unwrap();
+                assert_eq!(table.count().unwrap(), 10);
                 table.remove(&more).unwrap();
-                table.remove(&places[4..5]).unwrap();
-                assert_eq!(table.count().unwrap(), 5);
+                table.remove(&places[6..7]).unwrap();
+                assert_eq!(table.count().unwrap(), 7);
                 assert_eq!(code(&table.remove(&more).unwrap_err()), Some(libc::ENOENT));
+                assert!(table.has(true).unwrap());
             }
+            // The table of IPv6 goes with its last rule.
+            table.replace(&chains(), &rules()[..2]).unwrap();
+            assert_eq!((table.has(true).unwrap(), table.count().unwrap()), (false, 2));
         });
     }
 
@@ -345,7 +399,7 @@ mod tests {
                 error.to_string().starts_with("add rule \"the wrong one\" to chain forward: "),
                 "{error}"
             );
-            assert_eq!(table.count().unwrap(), 6);
+            assert_eq!(table.count().unwrap(), 8);
         });
     }
 
@@ -363,11 +417,11 @@ mod tests {
                 assert!(other.is_owned());
             }
             let mut plain = Table::open("skiff-p").unwrap();
-            let make = message(NEW_TABLE, CREATE, "make".into()).text(1, "skiff-p");
+            let make = message(NEW_TABLE, false, CREATE, "make".into()).text(1, "skiff-p");
             plain.commit(vec![make]).unwrap();
             let watch = plain.watch().unwrap();
             let waiting = std::thread::spawn(move || watch.wait().map_err(|e| e.to_string()));
-            let delete = message(DELETE_TABLE, 0, "delete".into()).text(1, "skiff-p");
+            let delete = message(DELETE_TABLE, false, 0, "delete".into()).text(1, "skiff-p");
             other.commit(vec![delete]).unwrap();
             waiting.join().unwrap().unwrap();
         });

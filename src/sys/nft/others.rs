@@ -130,8 +130,13 @@ mod tests {
 
     #[test]
     fn who_drops_all_others_is_found() {
-        let rule =
-            |matches, verdict| Rule { chain: "forward", matches, verdict, comment: String::new() };
+        let rule = |matches, verdict| Rule {
+            v6: false,
+            chain: "forward",
+            matches,
+            verdict,
+            comment: String::new(),
+        };
         let chains = [Chain { name: "forward", hook: Some((ChainKind::Filter, Hook::Forward, 0)) }];
         let some = rule(vec![Match::From("x".into())], Verdict::Drop);
         let all = rule(vec![], Verdict::Drop);

@@ -8,9 +8,10 @@ mod made;
 mod proxy;
 mod publish;
 mod survive;
+mod v6;
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -120,7 +121,7 @@ fn connect(pid: i32, to: &str, limit: Duration) -> Option<TcpStream> {
 /// Connects from `from` to `to`, which leads to `listener`; both say something. Gives the address
 /// that the listener sees.
 #[track_caller]
-fn talk(from: i32, to: &str, listener: &TcpListener) -> Ipv4Addr {
+fn talk(from: i32, to: &str, listener: &TcpListener) -> IpAddr {
     let mut client = connect(from, to, LONG).unwrap_or_else(|| panic!("no way to {to}"));
     let (mut server, peer) = listener.accept().unwrap();
     for end in [&client, &server] {
@@ -132,18 +133,16 @@ fn talk(from: i32, to: &str, listener: &TcpListener) -> Ipv4Addr {
     server.write_all(b"pong").unwrap();
     client.read_exact(&mut buffer).unwrap();
     assert_eq!(&buffer, b"pong");
-    match peer {
-        SocketAddr::V4(peer) => *peer.ip(),
-        SocketAddr::V6(_) => panic!("{peer}"),
-    }
+    peer.ip()
 }
 
 /// The same with datagrams.
 #[track_caller]
-fn talk_udp(from: i32, to: &str, server: &UdpSocket) -> Ipv4Addr {
+fn talk_udp(from: i32, to: &str, server: &UdpSocket) -> IpAddr {
     let to: SocketAddr = to.parse().unwrap();
     let client = in_netns(from, move || {
-        let client = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let any = if to.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" };
+        let client = UdpSocket::bind(any).unwrap();
         client.connect(to).unwrap();
         client
     });
@@ -157,10 +156,7 @@ fn talk_udp(from: i32, to: &str, server: &UdpSocket) -> Ipv4Addr {
     server.send_to(b"pong", peer).unwrap();
     let length = client.recv(&mut buffer).unwrap();
     assert_eq!(&buffer[..length], b"pong");
-    match peer {
-        SocketAddr::V4(peer) => *peer.ip(),
-        SocketAddr::V6(_) => panic!("{peer}"),
-    }
+    peer.ip()
 }
 
 /// Does something at the end of a block, also of one that panics.
