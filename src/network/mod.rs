@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 
 use crate::base::{Context, Digest, Error, Id, Kind, Lock, Result, guard};
-use crate::model::{Attachment, FirewallChoice, PortBinding, PortProto, PortRange};
+use crate::model::{Attachment, FirewallChoice, PortBinding, PortProto, PortRange, Published};
 use crate::sys::rtnl::{Link, Rtnl};
 use crate::warn;
 
