@@ -168,6 +168,8 @@ pub(crate) const DAEMON: &[Flag] = &[
     text("log-driver", NO, "Logging of containers: json-file or none"),
     flag("log-opt", NO, Takes::Many("list", is_pair), "Option of it: max-size=N, max-file=N"),
     checked("label", NO, is_label, "Label of this daemon"),
+    later("fixed-cidr-v6", NO),
+    later_switch("ipv6", NO),
 ];
 
 /// Flags of `create` and `run`.

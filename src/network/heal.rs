@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use super::net::Net;
+use super::rules::Subnet;
 use super::{Held, Networks, bridge, namespace};
 use crate::base::{Context, Id, Result};
 use crate::model::Attachment;
@@ -78,17 +80,15 @@ impl Networks {
         let concerned = |bridge: &String, link: &String| {
             come_back.contains(bridge) || gone.is_none_or(|gone| gone.contains(link))
         };
-        let held: Vec<(Id, String, String)> = {
+        let held: Vec<(Id, Arc<Net>, String)> = {
             let held = self.held.lock();
             let all = held.iter().flat_map(|(id, own)| own.iter().map(move |held| (id, held)));
             let all = all.filter(|(_, h)| concerned(&h.net.subnet.bridge, &h.link));
-            all.map(|(id, Held { net, link, .. })| {
-                (id.clone(), net.subnet.bridge.clone(), link.clone())
-            })
-            .collect()
+            all.map(|(id, Held { net, link, .. })| (id.clone(), Arc::clone(net), link.clone()))
+                .collect()
         };
-        for (id, bridge, link) in held {
-            if let Err(error) = self.heal_link(&mut rtnl, &id, &bridge, &link) {
+        for (id, net, link) in held {
+            if let Err(error) = self.heal_link(&mut rtnl, &id, &net, &link) {
                 // It may have ended this very moment.
                 debug!("container {}: {error}", id.short());
             }
@@ -96,14 +96,15 @@ impl Networks {
         Ok(())
     }
 
-    fn heal_link(&self, rtnl: &mut Rtnl, id: &Id, bridge: &str, link: &str) -> Result<()> {
+    fn heal_link(&self, rtnl: &mut Rtnl, id: &Id, net: &Net, link: &str) -> Result<()> {
+        let Subnet { bridge, among, .. } = &net.subnet;
         let Some(of_bridge) = rtnl.link(bridge).context(|| format!("find bridge {bridge}"))? else {
             return Ok(());
         };
         match rtnl.link(link).context(|| format!("find {link}"))? {
             Some(found) if found.master == of_bridge.index => Ok(()),
             Some(_) => rtnl
-                .set_bridge(link, of_bridge.index)
+                .set_bridge(link, of_bridge.index, !among)
                 .context(|| format!("connect {link} to bridge {bridge}")),
             None => self.plug_again(id, link),
         }

@@ -198,17 +198,22 @@ impl Rtnl {
         self.0.ask(messages).map(drop)
     }
 
-    /// Makes an interface a port of the bridge with this number; packets may turn round there.
+    /// Makes an interface a port of the bridge with this number; packets may turn round there. See
+    /// [`Veth::isolated`].
     ///
     /// # Errors
     /// ENODEV.
-    pub fn set_bridge(&mut self, name: &str, bridge: u32) -> io::Result<()> {
+    pub fn set_bridge(&mut self, name: &str, bridge: u32, isolated: bool) -> io::Result<()> {
         let message = Message::new(RTM_NEWLINK, 0, format!("connect interface {name}"))
             .fixed(&link_part(0, 0, 0))
             .text(IFNAME, name)
             .put(MASTER, &bridge.to_ne_bytes());
         let hairpin = port_mode(name, BRPORT_MODE, "let packets turn round at");
-        self.0.ask(vec![message, hairpin]).map(drop)
+        let mut messages = vec![message, hairpin];
+        if isolated {
+            messages.push(port_mode(name, BRPORT_ISOLATED, "isolate"));
+        }
+        self.0.ask(messages).map(drop)
     }
 
     /// Bounds the packets of an interface.
@@ -516,7 +521,7 @@ mod tests {
             }
             assert!(rtnl.links().unwrap().len() >= 3);
             let watch = LinkWatch::open().unwrap();
-            rtnl.set_bridge("veth9", bridge.index).unwrap();
+            rtnl.set_bridge("veth9", bridge.index, true).unwrap();
             rtnl.delete_link("veth9").unwrap();
             rtnl.delete_link("veth9").unwrap();
             assert_eq!(watch.wait().unwrap().unwrap(), ["veth9"]);

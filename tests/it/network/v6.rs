@@ -353,6 +353,13 @@ fn options_of_a_bridge() {
         ip(two, &["route", "replace", "172.18.0.2/32", "via", "172.18.0.1"]);
         assert!(connect(two, &to, SHORT).is_none(), "{to}");
     }
+    // They stay apart when their bridge was deleted and is back.
+    ip(d.keeper_pid(), &["link", "delete", "lab0"]);
+    let back = || {
+        let ports = ip(d.keeper_pid(), &["-d", "-o", "link", "show", "type", "veth"]);
+        ports.matches("isolated on").count() == 2
+    };
+    wait_until("both are ports of the bridge again", back);
     assert_eq!(d.ok(["port", "one"]), "80/tcp -> 127.0.0.1:8080");
     talk(d.keeper_pid(), "127.0.0.1:8080", &server);
     // Outward as it is: the world has to know the way back.
