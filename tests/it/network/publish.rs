@@ -7,7 +7,7 @@ use super::keeper::Keeper;
 use super::{HOST, LONG, OUTSIDE, Outside, SHORT};
 use super::{address_of, connect, idle, listen, pid_of, rules, talk, talk_udp};
 
-use crate::harness::{Daemon, SOON, in_netns, processes_of, wait_for, wait_until};
+use crate::harness::{Daemon, SOON, count, in_netns, processes_of, wait_for, wait_until};
 
 #[test]
 fn a_published_port_is_reached_from_everywhere() {
@@ -217,7 +217,9 @@ fn ten_thousand_ports_are_one_rule() {
         begin.elapsed()
     });
     let took = took.min().unwrap();
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    // The soak is of the release binary, and has the machine for itself.
+    let soak = count(0, 1) == 1;
+    assert!(took < Duration::from_secs(if soak { 2 } else { 10 }), "{took:?}");
     let web = pid_of(&d, "web");
     // For each of the two a monitor and its program, and no helper.
     assert_eq!(processes_of(&d).len(), 4);
@@ -232,7 +234,7 @@ fn ten_thousand_ports_are_one_rule() {
     let mut grown = 0;
     let small = wait_for(SOON, || {
         grown = memory(d.pid()).saturating_sub(before);
-        grown + monitor < 1_000_000 || cfg!(debug_assertions) && grown < 500_000
+        grown + monitor < 1_000_000 || !soak && grown < 500_000
     });
     assert!(small, "{grown} bytes more, and {monitor} of the monitor");
     let record = d.root().join("containers").join(d.ok(["ps", "-lq", "--no-trunc"]));
