@@ -81,9 +81,12 @@ fn redirect(ports: [(u8, u16); 2]) -> io::Result<()> {
         comment: "names".to_owned(),
     };
     let mut table = Table::open(TABLE)?;
-    // Ours only as long as we are here: it has to stay.
-    table.share();
     let chain = Chain { name: CHAIN, hook: Some((ChainKind::Nat, Hook::Output, -100)) };
+    if !table.exists()? {
+        return table.make(&[chain], &ports.map(rule));
+    }
+    // Of a server before this one.
+    table.share();
     table.replace(&[chain], &ports.map(rule)).map(drop)
 }
 
@@ -101,6 +104,8 @@ mod tests {
                 return;
             }
             ns::loopback_up().unwrap();
+            // A later one takes over from an earlier one.
+            drop(listen().unwrap());
             let (datagrams, streams) = listen().unwrap();
             if datagrams.local_addr().unwrap().port() == PORT {
                 eprintln!("skipped: no packet rules");

@@ -114,6 +114,17 @@ impl Table {
         Ok(count)
     }
 
+    /// Makes the table of IPv4, which is not there, for nobody in particular. The kernel deletes
+    /// nothing then, whose end the closing of the socket would wait for.
+    ///
+    /// # Errors
+    /// The first refusal; then nothing is made.
+    pub fn make(&mut self, chains: &[Chain], rules: &[Rule]) -> io::Result<()> {
+        let name = &self.name;
+        let make = message(NEW_TABLE, false, CREATE, format!("make table {name}")).text(1, name);
+        self.fill(vec![make], chains, rules).map(drop)
+    }
+
     /// Makes the table anew with these chains and rules, in one step. Connections go on.
     ///
     /// # Errors
