@@ -219,6 +219,42 @@ fn decide(list: &mut Message, verdict: i32, chain: Option<&str>) {
     });
 }
 
+/// Compares the name of an interface: the one a packet came by, or leaves by.
+fn interface(list: &mut Message, key: u32, how: Comparison, name: &str) {
+    let mut padded = [0; 16];
+    for (to, from) in padded.iter_mut().zip(name.bytes().take(15)) {
+        *to = from;
+    }
+    load(list, "meta", key);
+    compare(list, how, &padded);
+}
+
+/// Compares the beginning of a packet's source (0) or destination (1).
+fn network(list: &mut Message, at: usize, address: IpAddr, prefix: u8) {
+    let mut bytes = octets(&address);
+    // Where the two are in the headers of both families.
+    let (offset, length) = if bytes.len() == 4 { ([12, 16], 4) } else { ([8, 24], 16) };
+    let mut bits = vec![0; bytes.len()];
+    let mut rest = u32::from(prefix);
+    for (byte, bits) in bytes.iter_mut().zip(&mut bits) {
+        *bits = !0xff_u8.checked_shr(rest).unwrap_or(0);
+        *byte &= *bits;
+        rest = rest.saturating_sub(8);
+    }
+    payload(list, 1, offset[at], length);
+    if bits.iter().any(|bits| *bits != 0xff) {
+        mask(list, &bits);
+    }
+    compare(list, Comparison::Equal, &bytes);
+}
+
+/// Asks for any of these bits of what is known of the packet's connection.
+fn any_of(list: &mut Message, key: u32, bits: u32) {
+    load(list, "ct", key);
+    mask(list, &bits.to_ne_bytes());
+    compare(list, Comparison::NotEqual, &[0; 4]);
+}
+
 impl Match {
     fn push(&self, list: &mut Message) {
         const META_IN: u32 = 6;
@@ -228,36 +264,6 @@ impl Match {
         const CT_STATUS: u32 = 2;
         const ESTABLISHED_OR_RELATED: u32 = 2 | 4;
         const TRANSLATED: u32 = 1 << 5;
-        let interface = |list: &mut Message, key, how, name: &str| {
-            let mut padded = [0; 16];
-            for (to, from) in padded.iter_mut().zip(name.bytes().take(15)) {
-                *to = from;
-            }
-            load(list, "meta", key);
-            compare(list, how, &padded);
-        };
-        // Where source and destination are in the headers of both families.
-        let network = |list: &mut Message, at: usize, address: IpAddr, prefix: u8| {
-            let mut bytes = octets(&address);
-            let (offset, length) = if bytes.len() == 4 { ([12, 16], 4) } else { ([8, 24], 16) };
-            let mut bits = vec![0; bytes.len()];
-            let mut rest = u32::from(prefix);
-            for (byte, bits) in bytes.iter_mut().zip(&mut bits) {
-                *bits = !0xff_u8.checked_shr(rest).unwrap_or(0);
-                *byte &= *bits;
-                rest = rest.saturating_sub(8);
-            }
-            payload(list, 1, offset[at], length);
-            if bits.iter().any(|bits| *bits != 0xff) {
-                mask(list, &bits);
-            }
-            compare(list, Comparison::Equal, &bytes);
-        };
-        let any_of = |list: &mut Message, key, bits: u32| {
-            load(list, "ct", key);
-            mask(list, &bits.to_ne_bytes());
-            compare(list, Comparison::NotEqual, &[0; 4]);
-        };
         match self {
             Match::From(name) => interface(list, META_IN, Comparison::Equal, name),
             Match::NotFrom(name) => interface(list, META_IN, Comparison::NotEqual, name),
