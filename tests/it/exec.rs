@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Cost, Daemon, Output, SOON, Tar, count, monitor_of, wait_until};
+use crate::harness::{Cost, Daemon, Output, SOON, Tar, count, keep_stacks, monitor_of, wait_until};
 
 /// A daemon with a container `cx` that runs.
 fn with_container(flags: &[&str]) -> Daemon {
@@ -516,7 +516,8 @@ fn ten_thousand_leave_memory_and_descriptors_flat() {
         assert_eq!(code, Some(if n % 10 == 9 { 127 } else { 0 }));
     };
     // What grows up to a bound is at its bound first: the events and execs that are remembered, and
-    // the stacks that the C library keeps, 16 KB of each, for as many threads as once ran together.
+    // the stacks of threads.
+    keep_stacks(&d, 20);
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| (0..1000 / AT_ONCE).for_each(round));

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Cost, Daemon, busybox_tar, count, encode, monitor_of, wait_until};
+use crate::harness::{
+    Cost, Daemon, busybox_tar, count, encode, keep_stacks, monitor_of, wait_until,
+};
 
 /// Runs `cx`, checked by `command`, with further flags.
 fn run(d: &Daemon, command: &str, flags: &[&str]) {
@@ -215,6 +217,7 @@ fn many_checks_leave_memory_flat() {
             wait_until("the next check", || last() != before);
         }
     };
+    keep_stacks(&d, 20);
     see(60);
     let before = Cost::of(&d, &monitors);
     see(count(60, 500));

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Cost, Daemon, SOON, Setup, Wire, busybox_tar, count, in_netns, monitor_of, wait_until,
+    Cost, Daemon, SOON, Setup, Wire, busybox_tar, count, in_netns, keep_stacks, monitor_of,
+    wait_until,
 };
 
 #[test]
@@ -329,17 +330,8 @@ fn dropped_attaches_leak_nothing() {
             }
         }
     };
-    // So many events are remembered, and the C library keeps the stacks of so many threads, as deep
-    // as an attach has used them.
-    let mut at_once: Vec<Wire> = (0..200).map(|_| d.wire()).collect();
-    for wire in &mut at_once {
-        assert_eq!(wire.ask("GET", "/_ping").status, 200);
-    }
-    for wire in &mut at_once {
-        wire.send("POST /containers/cx/attach?stream=1&stdin=1&logs=1 HTTP/1.1\r\nHost: t\r\n\r\n");
-        assert_eq!(wire.head().0, 200);
-    }
-    drop(at_once);
+    // So many events are remembered.
+    keep_stacks(&d, 200);
     drop_some(300);
     let before = Cost::of(&d, &[monitor]);
     drop_some(count(60, 1000));

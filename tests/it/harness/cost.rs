@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use super::Daemon;
+use super::{Daemon, Wire};
 
 /// Anonymous memory in KB and descriptors of a process.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +52,20 @@ fn taken(pid: i32) -> Taken {
     let memory = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
     Taken { pid, memory, descriptors }
+}
+
+/// Lets the C library keep as many stacks of threads as it ever will, some 16 KB of each: one for
+/// each of the most connections that there were at the same time.
+pub fn keep_stacks(daemon: &Daemon, connections: usize) {
+    let all: Vec<Wire> = (0..connections)
+        .map(|_| {
+            let mut wire = daemon.wire();
+            wire.send("GET /_ping HTTP/1.1\r\nHost: t\r\n\r\n");
+            assert_eq!(wire.head().0, 200);
+            wire
+        })
+        .collect();
+    drop(all);
 }
 
 /// The monitor of a running container: the parent of its first process.
