@@ -136,11 +136,6 @@ fn has_links(record: &Record, attachments: &[Attachment]) -> bool {
     !record.host.links.is_empty() && !attachments.iter().all(is_made)
 }
 
-/// The addresses of a place.
-pub(super) fn addresses(place: &Attachment) -> impl Iterator<Item = IpAddr> {
-    place.addresses()
-}
-
 /// Writes without a moment at which the file is empty or another one: it is mounted.
 pub(super) fn write_over(path: &Path, text: &str) -> std::io::Result<()> {
     if std::fs::read_to_string(path)? == text {
@@ -167,7 +162,7 @@ fn names(
         lines.push((Ipv4Addr::LOCALHOST.into(), own.clone()));
     }
     for attachment in attachments {
-        lines.extend(addresses(attachment).map(|address| (address, own.clone())));
+        lines.extend(attachment.addresses().map(|address| (address, own.clone())));
     }
     let links = || record.host.links.iter().map(|link| split_link(link));
     for Snapshot { record: other, networks, .. } in others {
@@ -185,7 +180,7 @@ fn names(
             if !words.is_empty() {
                 words.extend(known_as(other, place));
                 let words = distinct(words).join(" ");
-                lines.extend(addresses(place).map(|address| (address, words.clone())));
+                lines.extend(place.addresses().map(|address| (address, words.clone())));
             }
         }
     }

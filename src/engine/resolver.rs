@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::names::{addresses, is_made, known_as, split_link};
+use super::names::{is_made, known_as, split_link};
 use super::slot::Slot;
 use super::{Engine, Snapshot, etc};
 use crate::base::{Context, Error, Id, Result};
@@ -103,7 +103,7 @@ impl Engine {
                 });
                 let names = known_as(record, place);
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                for address in addresses(place) {
+                for address in place.addresses() {
                     texts[at].1.at(address, &names);
                 }
             }
@@ -209,7 +209,7 @@ fn own_names(record: &Record, networks: &[Attachment], daemon_dns: &[String]) ->
         // It is not on the network for all to see before it runs, yet knows itself.
         let names = known_as(record, place);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        for address in addresses(place) {
+        for address in place.addresses() {
             text.at(address, &names);
         }
     }

@@ -61,17 +61,22 @@ pub(super) fn chains() -> [Chain; 6] {
     ]
 }
 
+fn new_rule(
+    v6: bool,
+    chain: &'static str,
+    matches: Vec<Match>,
+    verdict: Verdict,
+    comment: &str,
+) -> Rule {
+    Rule { v6, chain, matches, verdict, comment: comment.to_owned() }
+}
+
 /// The rules that all bridges of a family share.
 pub(super) fn common(v6: bool) -> Vec<Rule> {
     let (address, prefix) = loopback(v6);
     let loopback = Match::Destination(address, prefix);
-    let rule = |chain, matches, verdict, comment: &str| Rule {
-        v6,
-        chain,
-        matches,
-        verdict,
-        comment: comment.to_owned(),
-    };
+    let rule =
+        |chain, matches, verdict, comment: &str| new_rule(v6, chain, matches, verdict, comment);
     let jump = |chain| {
         let ports = Verdict::Jump("ports");
         rule(chain, vec![Match::DestinationIsLocal], ports, "published ports")
@@ -101,13 +106,8 @@ pub(super) fn bridge(subnet: &Subnet) -> Vec<Rule> {
 fn of_family(subnet: &Subnet, (gateway, prefix): (IpAddr, u8)) -> Vec<Rule> {
     let Subnet { bridge, internal, masquerade, among, .. } = subnet;
     let v6 = gateway.is_ipv6();
-    let rule = |chain, matches, verdict, comment: &str| Rule {
-        v6,
-        chain,
-        matches,
-        verdict,
-        comment: comment.to_owned(),
-    };
+    let rule =
+        |chain, matches, verdict, comment: &str| new_rule(v6, chain, matches, verdict, comment);
     let from = || Match::From(bridge.clone());
     let to = || Match::To(bridge.clone());
     let inside = || Match::Source(gateway, prefix);
