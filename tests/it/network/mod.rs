@@ -3,6 +3,7 @@
 
 mod bridge;
 mod dns;
+mod flush;
 mod keeper;
 mod made;
 mod proxy;
