@@ -59,7 +59,10 @@ pub(super) fn over_websocket(
     let (ours, theirs) = UnixStream::pair().context(|| "make a pair of sockets".into())?;
     let (client, early) = streams::taken(call.exchange.take_over(&head))?;
     let attacher = Attacher { socket: theirs.into(), early: Vec::new(), options, detach_keys };
-    call.engine().attach(snapshot.record.id.as_str(), attacher)?;
+    let attached = call.engine().attach(snapshot.record.id.as_str(), attacher);
+    // Of a failure the client is told by an end without data: the pump finds the session closed.
     let how = Pump { input: options.stdin && options.stream, text };
-    websocket::pump(client, early, ours, how).context(|| "attach by websocket".into())
+    let pumped = websocket::pump(client, early, ours, how);
+    attached?;
+    pumped.context(|| "attach by websocket".into())
 }

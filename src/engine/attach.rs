@@ -64,7 +64,10 @@ impl Engine {
         let (early, options, detach_keys) = (early.clone(), *options, detach_keys.clone());
         let (monitor, exits) = match place(&slot, attacher)? {
             (Place::Held, _) => return Ok(()),
-            (Place::Replay, Some(attacher)) => return self.replay(&slot, attacher),
+            (Place::Replay, Some(attacher)) => {
+                self.replay(&slot, attacher);
+                return Ok(());
+            }
             (Place::Monitor(monitor, exits), Some(attacher)) => match monitor.attach(attacher) {
                 Ok(()) => return Ok(()),
                 Err(error) => {
@@ -78,14 +81,16 @@ impl Engine {
         drop(monitor);
         let soon = Patience { deadline: Some(Instant::now() + END_TIME), client: None };
         slot.watch(soon, |inner| (inner.exits > exits || inner.gone).then_some(()))?;
-        self.replay(&slot, Attacher { socket: again, early, options, detach_keys })
+        self.replay(&slot, Attacher { socket: again, early, options, detach_keys });
+        Ok(())
     }
 
-    /// Sends the log if it was asked for. The end of the connection is the end of the session.
-    fn replay(&self, slot: &Slot, attacher: Attacher) -> Result<()> {
+    /// Sends the log if it was asked for. The end of the connection is the end of the session,
+    /// also where the log cannot be read any further: among its lines the client is told nothing.
+    fn replay(&self, slot: &Slot, attacher: Attacher) {
         let Attacher { socket, early: _, options, detach_keys: _ } = attacher;
         if !options.logs || slot.record().host.log.driver == LogDriver::None {
-            return Ok(());
+            return;
         }
         let query = Query {
             stdout: options.stdout,
@@ -94,7 +99,12 @@ impl Engine {
             ..Query::default()
         };
         let mut out = File::from(socket);
-        Reader::open(&self.layout.io(&slot.id), &query)?.copy_to(&mut out)
+        let reader = Reader::open(&self.layout.io(&slot.id), &query);
+        match reader.and_then(|mut reader| reader.copy_to(&mut out)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == Kind::ClientGone => {}
+            Err(error) => crate::error!("attach to container {}: {error}", slot.id.short()),
+        }
     }
 
     /// Sets the size of the terminal.

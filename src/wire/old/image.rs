@@ -137,7 +137,8 @@ pub struct Inspect {
     pub container_config: Config,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub author: String,
-    pub config: Config,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<Config>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub architecture: String,
     #[serde(rename = "Size")]
@@ -153,6 +154,7 @@ impl Inspect {
             other => other,
         };
         let nothing = crate::wire::container::Config::default();
+        let config = Config::from_canonical(&image.config, None);
         Inspect {
             id: full(&image.id).to_owned(),
             parent: full(&image.parent).to_owned(),
@@ -163,7 +165,8 @@ impl Inspect {
                 None,
             ),
             author: image.author.clone(),
-            config: Config::from_canonical(&image.config, None),
+            // That of an import without any was null.
+            config: Some(config).filter(|config| *config != Config::default()),
             architecture: architecture.to_owned(),
             size: image.size,
         }

@@ -15,6 +15,8 @@ pub mod system;
 
 pub use status::{Route, status};
 
+use std::num::{IntErrorKind, ParseIntError};
+
 use crate::base::{Error, Kind, Result};
 
 /// The table of what differs between these versions.
@@ -109,8 +111,13 @@ pub fn boolean(text: &str) -> Result<bool> {
 /// # Errors
 /// `Internal`.
 pub fn integer(text: &str) -> Result<i64> {
-    text.parse()
-        .map_err(|_| Error::internal(format!("strconv.ParseInt: parsing {text:?}: invalid syntax")))
+    text.parse().map_err(|error: ParseIntError| {
+        let why = match error.kind() {
+            IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        Error::internal(format!("strconv.ParseInt: parsing {text:?}: {why}"))
+    })
 }
 
 /// Reads a JSON body. What is wrong with it is 500 in these versions.
@@ -183,6 +190,20 @@ mod tests {
         }
         for bad in ["maybe", "yes", "2", " 1"] {
             assert_eq!(boolean(bad).unwrap_err().to_string(), "Bad parameter");
+        }
+    }
+
+    #[test]
+    fn numbers_are_gos() {
+        assert_eq!(integer("-7").unwrap(), -7);
+        for (bad, why) in [
+            ("", "invalid syntax"),
+            ("1x", "invalid syntax"),
+            ("9223372036854775808", "value out of range"),
+            ("-9223372036854775809", "value out of range"),
+        ] {
+            let text = format!("strconv.ParseInt: parsing {bad:?}: {why}");
+            assert_eq!(integer(bad).unwrap_err().to_string(), text);
         }
     }
 

@@ -184,3 +184,84 @@ fn a_thousand_who_drop_leave_nothing() {
     assert_exactly(&old.ask("POST", &format!("/containers/{id}/kill")), 204, "");
     d.assert_nothing_left_behind();
 }
+
+#[test]
+fn a_log_comes_record_by_record_and_its_faults_are_not_told() {
+    let d = Daemon::start();
+    let old = Old::new(&d);
+    let id = old.running("echo one; echo two; printf three");
+    old.wait(&id);
+    let mut wire = attached(&old, &id, "logs=1&stdout=1");
+    for line in ["one\n", "two\n", "three"] {
+        assert_eq!(wire.frame(), Some((1, line.into())));
+    }
+    assert_eq!(wire.frame(), None);
+    // Parameters in a form.
+    let mut wire = d.wire();
+    wire.send(format!(
+        "POST {}?stdout=0 HTTP/1.1\r\nHost: t\r\nContent-Length: 15\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\nlogs=1&stdout=1",
+        old.path(&format!("/containers/{id}/attach"))
+    ));
+    assert_eq!(wire.exactly(HEAD.len()), HEAD);
+    assert_eq!(wire.frames().0, "one\ntwo\nthree");
+    // A log that cannot be read is none, and a line that is none is left out.
+    let full = old.inspect(&id)["ID"].as_str().unwrap().to_owned();
+    let log = d.root().join("containers").join(full).join("io/container.log");
+    let whole = std::fs::read(&log).unwrap();
+    let torn = [b"{\"log\":tor\n", &whole[..]].concat();
+    std::fs::write(&log, torn).unwrap();
+    assert_eq!(attached(&old, &id, "logs=1&stdout=1").frames().0, "one\ntwo\nthree");
+    std::fs::remove_file(&log).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    assert_eq!(attached(&old, &id, "logs=1&stdout=1").rest(), b"");
+    assert!(d.log().contains(&format!("attach to container {id}: ")), "{}", d.log());
+}
+
+#[test]
+fn all_who_listen_hear_and_all_may_speak() {
+    let d = Daemon::start();
+    let old = Old::new(&d).at("1.5");
+    let id = old.create(&cat(true));
+    old.start(&id);
+    let query = "stream=1&stdin=1&stdout=1";
+    let mut clients: Vec<Wire> = (0..3).map(|_| attached(&old, &id, query)).collect();
+    for speaker in 0..3 {
+        clients[speaker].send("said");
+        for listener in &mut clients {
+            assert_eq!(listener.exactly(4), b"said");
+        }
+    }
+    // Who selects no stream has none, and is done.
+    assert_eq!(attached(&old, &id, "stream=1").rest(), b"");
+    assert_exactly(&old.ask("POST", &format!("/containers/{id}/kill")), 204, "");
+    for mut client in clients {
+        assert_eq!(client.rest(), b"");
+    }
+}
+
+#[test]
+fn a_failure_after_the_head_is_told_in_the_stream() {
+    let d = crate::harness::Setup::new().flag("-api-enable-cors").start();
+    let old = Old::new(&d);
+    let id = old.create(&shell("true"));
+    // As many as are held for a container that has not started.
+    let held: Vec<Wire> = (0..256).map(|_| attached(&old, &id, "stream=1&stdout=1")).collect();
+    let text = format!("Error: too many clients wait for container {id} to be started\n");
+    let frame = [&[1, 0, 0, 0, 0, 0, 0, text.len() as u8], text.as_bytes()].concat();
+    assert_eq!(attached(&old, &id, "stream=1&stdout=1").rest(), frame);
+    let plain = old.at("1.5");
+    assert_eq!(attached(&plain, &id, "stream=1&stdout=1").rest(), text.as_bytes());
+    // By websocket nothing is told but the end.
+    let mut wire = d.wire();
+    wire.send(format!(
+        "GET {} HTTP/1.1\r\nHost: t\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Origin: http://x\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        old.path(&format!("/containers/{id}/attach/ws?stream=1&stdout=1"))
+    ));
+    assert_eq!(wire.head().0, 101);
+    assert_eq!(wire.rest(), b"\x88\x02\x03\xe8");
+    drop(held);
+    d.assert_nothing_left_behind();
+}

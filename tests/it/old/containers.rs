@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{Old, assert_answer, assert_exactly, shell};
-use crate::harness::{Daemon, wait_until};
+use crate::harness::{Daemon, Tar, wait_until};
 
 const JSON: &str = "application/json";
 
@@ -92,6 +92,17 @@ fn create_says_what_is_wrong() {
         let body = format!("{{\"Image\":\"busybox\",\"Cmd\":[\"x\"],\"Memory\":{memory}}}");
         assert_exactly(&create(&body), 500, text);
     }
+    // What a later version will serve is refused by name, unless nothing is asked for.
+    for (volumes, status, text) in [
+        ("\"Volumes\":{\"/v\":{}}", 501, "volumes are not served yet: /v\n"),
+        ("\"Volumes\":{\"/v\":null}", 501, "volumes are not served yet: /v\n"),
+        ("\"Volumes\":{\"/v\":\"x\"}", 500, ""),
+        ("\"Volumes\":[]", 500, ""),
+        ("\"VolumesFrom\":\"a,b\"", 501, "volumes-from a is not served yet\n"),
+    ] {
+        let body = format!("{{\"Image\":\"busybox\",\"Cmd\":[\"x\"],{volumes}}}");
+        assert_answer(&create(&body), status, text);
+    }
     for spec in ["1:2:3", "80/x", "a"] {
         let body = json!({"Image": "busybox", "Cmd": ["x"], "PortSpecs": [spec]}).to_string();
         assert_answer(&create(&body), 500, "Invalid port format");
@@ -125,6 +136,15 @@ fn start_reads_its_body_when_it_is_json() {
     assert_answer(&start(&id, "Application/JSON; charset=utf-8", "{"), 500, "");
     assert_answer(&start(&id, JSON, "{\"LxcConf\":{\"a\":\"b\"}}"), 500, "");
     assert_exactly(&start("nothing", JSON, "{}"), 404, "No such container: nothing\n");
+    assert_answer(&start("nothing", JSON, "{"), 500, ""); // the body comes first
+    assert_exactly(
+        &start("nothing", "application/jsonx", "{"),
+        404,
+        "No such container: nothing\n",
+    );
+    for (bind, status) in [("[\"/srv:/www:ro\"]", 501), ("\"/srv\"", 500), ("[1]", 500)] {
+        assert_answer(&start(&id, JSON, &format!("{{\"Binds\":{bind}}}")), status, "");
+    }
     assert_answer(
         &start(&id, JSON, "{\"LxcConf\":[{\"Key\":\"a\",\"Value\":\"b\"}]}"),
         501,
@@ -351,6 +371,8 @@ fn resize_takes_two_numbers() {
     for query in ["", "?h=1", "?w=1", "?h=x&w=1", "?h=1&w="] {
         assert_answer(&resize("nothing", query), 500, "strconv.ParseInt: parsing");
     }
+    let text = "strconv.ParseInt: parsing \"9223372036854775808\": value out of range\n";
+    assert_exactly(&resize("nothing", "?h=1&w=9223372036854775808"), 500, text);
     assert_exactly(&resize("nothing", "?h=1&w=1"), 404, "No such container: nothing\n");
     assert_answer(&resize(&id, "?h=1&w=1"), 500, "");
     old.start(&id);
@@ -392,4 +414,75 @@ fn a_name_of_both_kinds_is_a_conflict() {
     let text = "Conflict between containers and images\n";
     assert_exactly(&old.get(&format!("/containers/{id}/json")), 409, text);
     assert_exactly(&old.get(&format!("/images/{id}/json")), 409, text);
+}
+
+#[test]
+fn a_line_names_the_image_and_the_whole_command() {
+    let d = Daemon::start();
+    let old = Old::new(&d);
+    let long = "x".repeat(300);
+    let id = old.create(&json!({"Image": "busybox", "Cmd": ["true"]}));
+    old.create(&json!({"Image": "busybox", "Cmd": ["echo", long, "y"]}));
+    let line = |at: usize| old.get("/containers/json?all=1").expect(200)[at].clone();
+    assert_eq!(line(0)["Command"], format!("echo {long} y"));
+    assert_eq!(
+        (&line(1)["Command"], &line(1)["Image"]),
+        (&json!("true "), &json!("busybox:latest"))
+    );
+    assert_eq!(
+        (&old.inspect(&id)["Path"], &old.inspect(&id)["Args"]),
+        (&json!("true"), &json!([]))
+    );
+    // Of several names the first; without any the short id.
+    for name in ["zoo", "ape"] {
+        let path = format!("/images/busybox/tag?repo={name}");
+        assert_exactly(&old.ask("POST", &path), 201, "");
+    }
+    assert_eq!(line(1)["Image"], "ape:latest");
+    let image = old.inspect(&id)["Image"].as_str().unwrap().to_owned();
+    let other = Tar::new().file("file", 0o644, b"").bytes();
+    for name in ["ape", "busybox", "zoo"] {
+        d.import(name, &other);
+    }
+    assert_eq!(line(1)["Image"], image[..12]);
+    assert_eq!(old.inspect(&id)["Config"]["Image"], "busybox", "as it was typed");
+}
+
+#[test]
+fn a_network_is_shown_while_there_is_one() {
+    let d = Daemon::start();
+    let old = Old::new(&d);
+    let nothing = json!({"IPAddress": "", "IPPrefixLen": 0, "Gateway": "", "Bridge": "",
+                         "PortMapping": null});
+    let mut config = shell("sleep 1000");
+    let with = old.create(&config);
+    config["NetworkDisabled"] = json!(true);
+    let without = old.create(&config);
+    for id in [&with, &without] {
+        assert_eq!(old.inspect(id)["NetworkSettings"], nothing, "it does not run");
+        old.start(id);
+    }
+    assert_eq!(old.inspect(&without)["NetworkSettings"], nothing);
+    let shown = old.inspect(&with)["NetworkSettings"].clone();
+    assert_eq!(shown["PortMapping"], json!({"Tcp": {}, "Udp": {}}));
+    for version in super::VERSIONS {
+        let list = old.at(version).get("/containers/json").expect(200);
+        let ports = if version < "1.5" { json!("") } else { json!(null) };
+        assert_eq!(list[0]["Ports"], ports, "{version}");
+    }
+    for id in [&with, &without] {
+        assert_exactly(&old.ask("POST", &format!("/containers/{id}/kill")), 204, "");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_replaced() {
+    let d = Daemon::start();
+    let old = Old::new(&d);
+    let id = old.running("sh -c 'sleep 1000; :' \"$(printf 'a\\377b')\"");
+    wait_until("it runs", || {
+        let top = old.get(&format!("/containers/{id}/top?ps_args=u")).expect(200);
+        top["Processes"].as_array().unwrap().iter().any(|row| row[15] == "a\u{fffd}b")
+    });
+    assert_exactly(&old.ask("POST", &format!("/containers/{id}/kill")), 204, "");
 }

@@ -87,6 +87,13 @@ fn an_import_by_url_tells_how_far_it_is() {
     let text = reply.text();
     assert!(text.starts_with(&format!("Downloading from {url}\r\nImporting ")), "{text:?}");
     assert!(text.contains(" (100%)\r\r\n"), "{text:?}");
+    // Without a scheme; a name with a port is none.
+    let url = format!("localhost:{port}/tar");
+    let text = old.ask("POST", &format!("/images/create?fromSrc={url}&repo=short")).text();
+    let begin = format!("{{\"status\":\"Downloading from http://{url}\"}}");
+    assert!(text.starts_with(&begin), "{text}");
+    let image = old.get("/images/short/json").expect(200);
+    assert_eq!(image["comment"], format!("Imported from {url}"));
     // What fails after the first message is told in the stream.
     let text = create("1.6", "/none").text();
     let (_, failure) = text.split_once("}{").unwrap();

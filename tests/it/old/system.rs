@@ -85,3 +85,49 @@ fn events_come_as_they_happen() {
     let expected = format!("{{\"status\":\"untag\",\"id\":\"{}\",\"time\":", &image[..12]);
     assert!(text.starts_with(&expected), "{text}");
 }
+
+#[test]
+fn each_deed_has_its_events() {
+    let d = Daemon::start();
+    let old = Old::new(&d);
+    let mut wire = d.wire();
+    wire.send("GET /v1.3/events HTTP/1.1\r\nHost: t\r\n\r\n");
+    wire.head();
+    // As the first process of its namespace it is not ended by SIGTERM.
+    let id = old.create(&serde_json::json!({"Image": "busybox", "Cmd": ["sleep", "1000"]}));
+    let mut check = |method: &str, path: &str, statuses: &[&str]| {
+        assert!(old.ask(method, path).status < 300, "{path}");
+        for status in statuses {
+            let text = message(&mut wire);
+            assert!(
+                text.starts_with(&format!("{{\"status\":\"{status}\",\"id\":")),
+                "{path}: {text}"
+            );
+            // Images come from nowhere.
+            assert_eq!(text.contains("\"from\""), path.starts_with("/containers"), "{text}");
+        }
+    };
+    let deed = |what: &str| format!("/containers/{id}/{what}");
+    check("POST", &deed("start"), &["create", "start"]);
+    let stopped = ["kill", "kill", "die", "stop"];
+    check("POST", &deed("stop?t=0"), &stopped);
+    check("POST", &deed("start"), &["start"]);
+    check("POST", &deed("restart?t=0"), &[&stopped[..], &["start", "restart"]].concat());
+    check("POST", &deed("kill"), &["kill", "die"]);
+    check("POST", &deed("kill"), &[]); // it does not run
+    check("POST", &deed("stop"), &[]);
+    check("DELETE", &format!("/containers/{id}"), &["destroy"]);
+    check("POST", "/images/busybox/tag?repo=zoo", &[]);
+    check("DELETE", "/images/zoo", &["untag"]);
+    check("DELETE", "/images/busybox", &["untag", "delete"]);
+    // What is to come is not there yet.
+    let mut future = d.wire();
+    future.send("GET /v1.3/events?since=99999999999 HTTP/1.1\r\nHost: t\r\n\r\n");
+    future.head();
+    let tar = crate::harness::busybox_tar();
+    d.import("busybox", tar);
+    old.create(&shell("true"));
+    for wire in [&mut wire, &mut future] {
+        assert!(message(wire).starts_with("{\"status\":\"create\""));
+    }
+}
