@@ -8,7 +8,7 @@ use super::{Engine, Filters, Snapshot, filter};
 use crate::base::{Digest, Error, Id, Kind, Result, guard};
 use crate::container::{Record, State};
 use crate::model::network::parse_mac;
-use crate::model::{Attachment, Endpoint, Forward, NetworkMode};
+use crate::model::{Attachment, Endpoint, NetworkMode};
 use crate::network::{self, Network, NewNetwork, Place};
 use crate::runtime::launch::Launch;
 
@@ -344,13 +344,13 @@ impl Engine {
         let mut launch = Launch::read(&self.run_dir(&slot.id))?;
         launch.networks.clone_from(&networks);
         let mut forwards = self.networks.forwards(&networks);
-        if forwards.is_empty() {
-            // There are rules again: streams by way of the monitor go on all the same.
-            let published = |forward: &&Forward| {
-                let here = |place: &Attachment| place.addresses().any(|own| own == forward.to);
-                networks.iter().any(|place| here(place) && !place.ports.is_empty())
-            };
-            forwards = launch.forwards.iter().filter(published).copied().collect();
+        // Where there are rules again, streams by way of the monitor go on all the same.
+        for forward in &launch.forwards {
+            let here = |place: &Attachment| place.addresses().any(|own| own == forward.to);
+            let published = networks.iter().any(|place| here(place) && !place.ports.is_empty());
+            if published && !forwards.contains(forward) {
+                forwards.push(*forward);
+            }
         }
         let moved = forwards != launch.forwards;
         launch.forwards.clone_from(&forwards);
@@ -395,7 +395,11 @@ impl Engine {
         let Snapshot { record, networks, .. } = slot.snapshot();
         let wanted = self.networks.forwards(&networks);
         // Where there are rules again, a monitor goes on with what it has begun.
-        if wanted.is_empty() || Launch::read(&self.run_dir(&slot.id))?.forwards == wanted {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let served = Launch::read(&self.run_dir(&slot.id))?.forwards;
+        if wanted.iter().all(|forward| served.contains(forward)) {
             return Ok(());
         }
         self.set_networks(slot, record.run, networks.to_vec())

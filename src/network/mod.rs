@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 
 use crate::base::{Context, Digest, Error, Id, Kind, Lock, Result, guard};
-use crate::model::{Attachment, FirewallChoice, PortBinding, PortProto, PortRange, Published};
+use crate::model::{Attachment, FirewallChoice, PortBinding, PortProto, PortRange};
 use crate::sys::rtnl::{Link, Rtnl};
 use crate::warn;
 
@@ -234,8 +234,7 @@ impl Networks {
             let hosts = self.get(&first.network_id)?.hosts(first);
             let exposed = wanted.exposed.iter().copied();
             first.ports = self.ports.lock().reserve(id, &hosts, wanted.bindings, exposed)?;
-            check_published(first)?;
-            self.check_forwards(&first.ports)?;
+            self.check_forwards(first)?;
         }
         let pending = Pending::begin(attachments)?;
         self.firewall.check();
@@ -407,23 +406,6 @@ impl Networks {
             net.give_back(&taken, link);
         }
     }
-}
-
-/// Refuses ports that no translation leads to: addresses are translated within their family, and
-/// the kernel lets no answer in for the loopback address of IPv6.
-fn check_published(attachment: &Attachment) -> Result<()> {
-    let unserved = |published: &&Published| {
-        let host = published.host;
-        host.is_ipv6() && (attachment.v6.is_none() || host.is_loopback())
-    };
-    let Some(Published { host, .. }) = attachment.ports.iter().find(unserved) else {
-        return Ok(());
-    };
-    let why = match attachment.v6 {
-        None => format!("network {} has no IPv6", attachment.network),
-        Some(_) => "the kernel cannot translate that address".to_owned(),
-    };
-    Err(Error::not_implemented(format!("publishing on the address {host}: {why}")))
 }
 
 /// Takes the bridge over, or makes it.

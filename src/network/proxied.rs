@@ -1,4 +1,7 @@
 //! What packet rules there are, and what is done where there are none: monitors serve the ports.
+//! So they do for addresses of IPv6 that rules cannot lead on from.
+
+use std::net::IpAddr;
 
 use super::Networks;
 use crate::base::{Error, Result};
@@ -12,33 +15,43 @@ const NO_RULES: &str = "published ports are served by proxies, containers reach 
 /// Most ports of a container where each takes a socket.
 const MOST_FORWARDS: usize = 1000;
 
+/// Whether rules lead from this address of the host to a container: addresses are translated within
+/// their family, and the kernel lets no answer in for the loopback address of IPv6.
+fn is_translated(host: IpAddr, attachment: &Attachment) -> bool {
+    host.is_ipv4() || attachment.v6.is_some() && !host.is_loopback()
+}
+
 impl Networks {
-    /// Whether a monitor could serve these ports, where it would have to.
-    pub(super) fn check_forwards(&self, ports: &[Published]) -> Result<()> {
-        if !self.firewall.needs_proxies() {
-            return Ok(());
+    /// Whether a monitor could serve those ports of an attachment that it would have to.
+    pub(super) fn check_forwards(&self, attachment: &Attachment) -> Result<()> {
+        let proxied = || self.proxied(attachment);
+        if let Some(Published { host, .. }) =
+            proxied().find(|published| published.ports.protocol == Protocol::Sctp)
+        {
+            return Err(Error::not_implemented(format!(
+                "sctp ports cannot be published where no packet rule leads to the container from \
+                 {host}"
+            )));
         }
-        if ports.iter().any(|published| published.ports.protocol == Protocol::Sctp) {
-            return Err(Error::not_implemented(
-                "sctp ports cannot be published where there are no packet rules",
-            ));
-        }
-        let count: usize = ports.iter().map(|p| usize::from(p.ports.span()) + 1).sum();
+        let count: usize = proxied().map(|p| usize::from(p.ports.span()) + 1).sum();
         if count > MOST_FORWARDS {
             return Err(Error::bad_parameter(format!(
-                "{count} ports are to be published: where there are no packet rules, each takes a \
-                 socket, and a container has at most {MOST_FORWARDS}"
+                "{count} ports are to be published without packet rules: each takes a socket then, \
+                 and a container has at most {MOST_FORWARDS}"
             )));
         }
         Ok(())
     }
 
-    /// What the monitor of a container that has this on networks is to serve; nothing where packet
-    /// rules do.
+    /// The ports that no rules lead to. Without any, that is all.
+    fn proxied<'a>(&self, place: &'a Attachment) -> impl Iterator<Item = &'a Published> {
+        let all = self.firewall.needs_proxies();
+        place.ports.iter().filter(move |published| all || !is_translated(published.host, place))
+    }
+
+    /// What the monitor of a container that has this on networks is to serve: what packet rules do
+    /// not. A proxy knows no bounds of networks, so that nothing leads into internal ones.
     pub fn forwards(&self, attachments: &[Attachment]) -> Vec<Forward> {
-        if !self.firewall.needs_proxies() {
-            return Vec::new();
-        }
         let forwards = |attachment: &Attachment| {
             let forward = |published: &Published| {
                 let Published { host, first, ports } = *published;
@@ -46,9 +59,9 @@ impl Networks {
                 let to = six.unwrap_or(attachment.address.into());
                 Forward { listen: host, first, to, ports }
             };
-            attachment.ports.iter().map(forward).collect::<Vec<_>>()
+            self.proxied(attachment).map(forward).collect::<Vec<_>>()
         };
-        attachments.iter().flat_map(forwards).collect()
+        attachments.iter().filter(|place| !place.internal).flat_map(forwards).collect()
     }
 
     /// Makes packet rules anew that somebody has taken away, where nobody tells when they do.

@@ -63,7 +63,9 @@ struct Entry {
 impl Entry {
     fn rules(&self, owner: &Id) -> Vec<Rule> {
         let rules = |ports: &Published| {
-            let same = |own: &&IpAddr| own.is_ipv6() == ports.host.is_ipv6();
+            // No translation leads on from the loopback address of IPv6.
+            let six = ports.host.is_ipv6();
+            let same = |own: &&IpAddr| own.is_ipv6() == six && !(six && ports.host.is_loopback());
             let own = self.container.iter().find(same);
             own.map(|own| rules::published(ports, *own, owner.short())).unwrap_or_default()
         };

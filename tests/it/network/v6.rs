@@ -4,9 +4,10 @@ use std::net::{IpAddr, UdpSocket};
 
 use serde_json::{Value, json};
 
+use super::keeper::Keeper;
 use super::{LONG, Outside, SHORT};
 use super::{connect, idle, ip, listen, pid_of, run_in, talk, talk_udp};
-use crate::harness::{Daemon, in_netns, wait_until};
+use crate::harness::{Daemon, in_netns, processes_of, wait_until};
 
 /// Addresses of the cable's two ends.
 const HOST: &str = "2001:db8::1";
@@ -143,15 +144,78 @@ fn published_ports_are_reached_over_both() {
 }
 
 #[test]
+fn what_no_translation_leads_to_is_served_by_the_monitor() {
+    for keeper in [Keeper::Nftables, Keeper::Legacy, Keeper::Nobody] {
+        led_on_by_the_monitor(keeper);
+    }
+}
+
+fn led_on_by_the_monitor(keeper: Keeper) {
+    let mut d = keeper.setup().start();
+    let outside = outside_of(&d);
+    d.ok(["network", "create", "--ipv6", "six"]);
+    d.ok(["network", "create", "--internal", "inner"]);
+    let flags = ["-p", "[::]:8080:80", "-p", "[::1]:8081:80", "-p", "8082:80", "-p"];
+    let four = idle(&d, "four", &[&flags[..], &["[::]:8053:53/udp"]].concat());
+    let six = idle(&d, "six", &["--network", "six", "-p", "[::1]:8083:80"]);
+    idle(&d, "inner", &["--network", "inner", "-p", "[::]:8084:80"]);
+    assert_eq!(d.ok(["port", "four", "80"]), "[::]:8080\n[::1]:8081\n0.0.0.0:8082");
+    assert_eq!(processes_of(&d).len(), 6, "a monitor and a program of each, and no helper");
+    let in_four = listen(four, "0.0.0.0:80");
+    let in_six = listen(six, "[::]:80");
+    let in_inner = listen(pid_of(&d, "inner"), "0.0.0.0:80");
+    let datagrams = in_netns(four, || UdpSocket::bind("0.0.0.0:53").unwrap());
+    let here = d.keeper_pid();
+    let check = |round: &str| {
+        for (from, to, server) in [
+            (outside.pid(), format!("[{HOST}]:8080"), &in_four),
+            (here, format!("[{HOST}]:8080"), &in_four),
+            (here, "[::1]:8080".to_owned(), &in_four),
+            (here, "[::1]:8081".to_owned(), &in_four),
+            (here, "127.0.0.1:8082".to_owned(), &in_four),
+            (here, "[::1]:8083".to_owned(), &in_six),
+        ] {
+            talk(from, &to, server);
+        }
+        talk_udp(outside.pid(), &format!("[{HOST}]:8053"), &datagrams);
+        talk_udp(here, "[::1]:8053", &datagrams);
+        // What is for this host is not for others, and each family has its own.
+        for (from, to) in [
+            (outside.pid(), format!("[{HOST}]:8081")),
+            (outside.pid(), format!("[{HOST}]:8083")),
+            (outside.pid(), format!("[{HOST}]:8084")),
+            (here, "127.0.0.1:8080".to_owned()),
+            (here, "[::1]:8082".to_owned()),
+        ] {
+            assert!(connect(from, &to, SHORT).is_none(), "{round}: {to} is reached");
+        }
+    };
+    check("at first");
+    d.kill9();
+    check("without a daemon");
+    d.restart();
+    check("with the next daemon");
+    let out = d.cli(["run", "-p", "[::]:8081:80", "busybox", "true"]).output();
+    assert!(out.stderr.contains("Bind for [::]:8081 failed"), "{}", out.stderr);
+    drop((in_four, in_six, in_inner, datagrams));
+    d.ok(["rm", "-f", "four"]);
+    assert!(connect(here, "[::1]:8080", LONG).is_none());
+    d.assert_nothing_left_behind();
+}
+
+#[test]
 fn what_no_translation_leads_to_is_refused() {
     let d = Daemon::start();
     d.ok(["network", "create", "--ipv6", "six"]);
     for (flags, expected) in [
         (
-            vec!["-p", "[::1]:8080:80", "--network", "six"],
-            "publishing on the address ::1: the kernel",
+            vec!["-p", "[::1]:8080:80/sctp", "--network", "six"],
+            "sctp ports cannot be published where no packet rule leads to the container from ::1",
         ),
-        (vec!["-p", "[::]:8080:80"], "publishing on the address ::: network bridge has no IPv6"),
+        (
+            vec!["-p", "[::]:8000-9000:8000-9000"],
+            "1001 ports are to be published without packet rules",
+        ),
         (
             vec!["--ip6", "fd00::9", "--network", "six"],
             "no configured subnet contains IP address fd00::9",
