@@ -24,6 +24,8 @@ const RAW_STREAM: &str = "application/vnd.docker.raw-stream";
 
 /// Time for a whole body of those that are read into memory.
 const BODY_TIMEOUT: Duration = Duration::from_secs(300);
+/// Most bytes of a refused body that are read and forgotten, for the sake of the answer.
+const FORGOTTEN: usize = 8 << 20;
 
 /// A plain answer.
 #[derive(Debug, Clone, Default)]
@@ -130,17 +132,21 @@ impl<'a> Exchange<'a> {
     pub fn body_bytes(&mut self, limit: usize) -> Result<Vec<u8>> {
         let too_long = || Error::bad_parameter(format!("the body is longer than {limit} bytes"));
         let too_late = || Error::new(Kind::TimedOut, "the body did not arrive in time");
+        let socket = self.socket.as_ref().expect("a hijacked connection has no body");
         if self.incoming.body.left().is_some_and(|left| left > limit as u64) {
+            self.incoming.forget(socket);
             return Err(too_long());
         }
-        let socket = self.socket.as_ref().expect("a hijacked connection has no body");
         let (mut all, deadline) = (Vec::new(), Instant::now() + BODY_TIMEOUT);
         loop {
             let mut piece = [0; 2048];
             match self.incoming.read(socket, &mut piece) {
                 Ok(0) => return Ok(all),
                 Ok(_) if Instant::now() > deadline => return Err(too_late()),
-                Ok(count) if all.len() + count > limit => return Err(too_long()),
+                Ok(count) if all.len() + count > limit => {
+                    self.incoming.forget(socket);
+                    return Err(too_long());
+                }
                 Ok(count) => all.extend_from_slice(&piece[..count]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(too_late()),
                 Err(error) => {
@@ -152,6 +158,11 @@ impl<'a> Exchange<'a> {
                 }
             }
         }
+    }
+
+    /// How long the body is, where its head says so.
+    pub fn body_length(&self) -> Option<u64> {
+        self.incoming.body.left()
     }
 
     /// Whether an answer has been begun.
@@ -243,7 +254,7 @@ impl<'a> Exchange<'a> {
     pub fn take_over(&mut self, head: &[u8]) -> io::Result<(OwnedFd, Vec<u8>)> {
         self.begin()?;
         let socket = self.socket.as_ref().expect("a connection is hijacked once");
-        if !self.incoming.skip(socket)? {
+        if !self.incoming.skip(socket, DRAIN_BYTES)? {
             return Err(io::Error::new(ErrorKind::InvalidData, "the body does not end"));
         }
         socket.send(&mut [IoSlice::new(head)], false)?;
@@ -326,7 +337,7 @@ impl<'a> Exchange<'a> {
         self.keep_alive
             && self.answer == Answer::Done
             && self.incoming.can_be_skipped()
-            && self.incoming.skip(socket).unwrap_or(false)
+            && self.incoming.skip(socket, DRAIN_BYTES).unwrap_or(false)
     }
 
     pub(super) fn into_socket(self) -> Option<Arc<Socket>> {
@@ -355,12 +366,22 @@ impl Incoming<'_> {
         self.body.is_done() || (!self.expects_continue && self.body.left().is_none_or(little))
     }
 
-    /// Reads and forgets what is left of the body. False when that is too much.
-    fn skip(&mut self, socket: &Socket) -> io::Result<bool> {
-        let mut left = DRAIN_BYTES;
+    /// Reads and forgets what is left of a body that is refused, unless that is out of all
+    /// proportion: many clients look for the answer only when they have sent it all.
+    fn forget(&mut self, socket: &Socket) {
+        if !self.expects_continue && self.body.left().is_none_or(|left| left <= FORGOTTEN as u64) {
+            // Who breaks off meanwhile wants no answer.
+            drop(self.skip(socket, FORGOTTEN));
+        }
+    }
+
+    /// Reads and forgets what is left of the body. False when that is more than `left` bytes.
+    fn skip(&mut self, socket: &Socket, mut left: usize) -> io::Result<bool> {
+        let deadline = Instant::now() + BODY_TIMEOUT;
         while !self.body.is_done() {
             match self.read(socket, &mut [0; 2048])? {
                 0 => {}
+                _ if Instant::now() > deadline => return Ok(false),
                 count if count > left => return Ok(false),
                 count => left -= count,
             }

@@ -258,6 +258,30 @@ fn memory(pid: i32) -> usize {
 }
 
 #[test]
+fn more_ports_than_fit_are_refused_with_a_word_about_it() {
+    let d = Daemon::start();
+    for range in ["1-65535:1-65535", "20000-35999:20000-35999"] {
+        let out = d.cli(["run", "-d", "-p", range, "busybox", "true"]).output();
+        assert_eq!(out.code, 125);
+        let text = "of one container some 10000 ports can be published";
+        assert_eq!(out.stderr.matches(text).count(), 1, "{}", out.stderr);
+    }
+    // A client that looks for the answer when it has sent all gets it.
+    let ports = (1..=65_535).map(|port| {
+        (format!("{port}/tcp"), serde_json::json!([{"HostIp": "", "HostPort": port.to_string()}]))
+    });
+    let ports: serde_json::Map<String, serde_json::Value> = ports.collect();
+    let body = serde_json::json!({"Image": "busybox", "HostConfig": {"PortBindings": ports}});
+    let before = memory(d.pid());
+    let reply = d.post("/containers/create", &body);
+    assert_eq!(reply.status, 400);
+    assert!(reply.text().contains("some 10000 ports"), "{}", reply.text());
+    let grown = || memory(d.pid()).saturating_sub(before);
+    assert!(wait_for(SOON, || grown() < 500_000), "{} bytes more", grown());
+    d.assert_nothing_left_behind();
+}
+
+#[test]
 fn ports_belong_to_containers_with_a_network_of_their_own() {
     let d = Daemon::start();
     let out = d.cli(["run", "--rm", "--net", "host", "-p", "80:80", "busybox", "true"]).output();
