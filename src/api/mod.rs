@@ -100,7 +100,7 @@ impl Api {
                 served
             }
             Found::Refused(error) => {
-                if of_old.is_some() {
+                if of_old.is_some() && error.kind() == Kind::NotFound {
                     exchange.extra.clear(); // no route, no headers of routes
                 }
                 Err(error)

@@ -414,6 +414,9 @@ fn a_name_of_both_kinds_is_a_conflict() {
     let text = "Conflict between containers and images\n";
     assert_exactly(&old.get(&format!("/containers/{id}/json")), 409, text);
     assert_exactly(&old.get(&format!("/images/{id}/json")), 409, text);
+    // What is of one kind alone is not of the other.
+    let text = "No such container: busybox\n";
+    assert_exactly(&old.get("/containers/busybox/json"), 404, text);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Old, assert_exactly, host_with_server};
-use crate::harness::Daemon;
+use crate::harness::{Daemon, in_netns};
 
 #[test]
 fn ports_are_published_and_shown_in_the_words_of_each_version() {
@@ -69,6 +69,17 @@ fn name_servers_out_of_reach_are_replaced_with_a_warning() {
     config["NetworkDisabled"] = json!(false);
     config["Dns"] = json!(["192.0.2.1"]);
     assert!(!warns(&create(&config)));
+    // Of a host that forwards nothing it is told last, unless there is no network to forward for.
+    in_netns(d.keeper_pid(), || std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap());
+    let last =
+        |config: &Value| create(config)["Warnings"].as_array().and_then(|w| w.last().cloned());
+    let forwarding = Some(json!("IPv4 forwarding is disabled."));
+    assert_eq!(last(&config), forwarding);
+    config["Dns"] = json!(null);
+    assert_eq!(last(&config), forwarding);
+    assert!(warns(&create(&config)));
+    config["NetworkDisabled"] = json!(true);
+    assert_eq!(last(&config), None);
 }
 
 #[test]

@@ -97,6 +97,7 @@ fn cors_headers_come_with_the_flag_alone() {
         ("OPTIONS", "/v1.6/info", 200),
         ("OPTIONS", "/v1.6/no/such/thing", 200),
         ("GET", "/v1.6/containers/nothing/json", 404),
+        ("GET", "/v1.6/images/search?term=x", 501),
         ("GET", "/v1.6/containers/json?all=maybe", 400),
     ] {
         let reply = asked(&with, method, path, origin);
