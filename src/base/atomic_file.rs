@@ -3,15 +3,27 @@
 //! A write goes to a temporary name in the same directory, is synced, renamed over the old file,
 //! and the directory is synced. After a power cut at any point the file is the old or the new
 //! one. Names of temporary files begin with `.tmp-`; the owner of a directory sweeps them.
+//!
+//! On a full disk a reserve is given up for the write, and made again from what the write freed:
+//! to stop, to remove and to put an end on record must be possible there.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Prefix of the temporary names; a start removes what carries it.
 pub const TEMP_PREFIX: &str = ".tmp-";
+
+/// Name of the reserve in the data root.
+pub const RESERVE: &str = "reserve";
+
+/// Size of the reserve: some records' worth.
+const RESERVE_BYTES: usize = 64 << 10;
+
+static PLACE: OnceLock<PathBuf> = OnceLock::new();
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
@@ -33,7 +45,48 @@ pub fn write_anew(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     replace(path, bytes, mode, false)
 }
 
+/// Names the file, on the file system that this process writes to, which is given up for a write
+/// on a full disk. The first call counts.
+pub fn set_reserve(path: PathBuf) {
+    PLACE.get_or_init(|| path);
+}
+
+/// Makes the reserve where it is missing or too small; on a full disk, as large as can be.
+pub fn make_reserve() {
+    let Some(path) = PLACE.get() else { return };
+    let size = std::fs::metadata(path).map_or(0, |meta| meta.len());
+    if size >= RESERVE_BYTES as u64 {
+        return;
+    }
+    let made = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path);
+    // Never synced: a power cut may take it, and the next start makes it.
+    let written = made.and_then(|mut file| file.write_all(&[0; RESERVE_BYTES]));
+    if let Err(error) = written.or_else(|error| if is_full(&error) { Ok(()) } else { Err(error) }) {
+        crate::warn!("make {}: {error}", path.display());
+    }
+}
+
+/// ENOSPC and EDQUOT.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(28 | 122))
+}
+
 fn replace(path: &Path, bytes: &[u8], mode: u32, keeps_old: bool) -> io::Result<()> {
+    match try_replace(path, bytes, mode, keeps_old) {
+        Err(error) if is_full(&error) => {
+            let given_up = PLACE.get().is_some_and(|path| std::fs::remove_file(path).is_ok());
+            if !given_up {
+                return Err(error);
+            }
+            let outcome = try_replace(path, bytes, mode, keeps_old);
+            make_reserve();
+            outcome
+        }
+        outcome => outcome,
+    }
+}
+
+fn try_replace(path: &Path, bytes: &[u8], mode: u32, keeps_old: bool) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     let temp = dir.join(format!("{TEMP_PREFIX}{}-{count}", std::process::id()));

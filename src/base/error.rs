@@ -94,6 +94,11 @@ impl Error {
         self
     }
 
+    /// Whether it was a shortage of this process or of the machine; see [`is_shortage`].
+    pub fn is_shortage(&self) -> bool {
+        self.os_error().is_some_and(|number| is_shortage(&io::Error::from_raw_os_error(number)))
+    }
+
     /// The error number of the kernel at the end of the chain of sources, if there is one.
     pub fn os_error(&self) -> Option<i32> {
         let mut at: Option<&(dyn StdError + 'static)> = Some(self);
@@ -139,6 +144,13 @@ fn kind_of_io(error: &io::Error) -> Kind {
         Some(28 | 122) => Kind::NoSpace,
         _ => Kind::Internal,
     }
+}
+
+/// Whether what failed may well work later: the memory or the descriptors of this process or of
+/// the machine are used up. Tells nothing about the object.
+pub fn is_shortage(error: &io::Error) -> bool {
+    // ENOMEM, ENFILE, EMFILE.
+    matches!(error.raw_os_error(), Some(12 | 23 | 24))
 }
 
 impl From<io::Error> for Error {

@@ -20,7 +20,7 @@ pub mod units;
 pub mod zone;
 
 pub use digest::Digest;
-pub use error::{Context, Error, Kind, Result};
+pub use error::{Context, Error, Kind, Result, is_shortage};
 pub(crate) use fields::fields;
 pub use guard::guard;
 pub use id::Id;

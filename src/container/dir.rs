@@ -19,7 +19,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Record;
-use crate::base::{Context, Id, Result, Timestamp, atomic_file, tree};
+use crate::base::{Context, Id, Result, Timestamp, atomic_file, is_shortage, tree};
 use crate::warn;
 
 const RECORD: &str = "record.json";
@@ -142,7 +142,7 @@ impl Layout {
     /// Reads all containers. Damaged ones are set aside and logged.
     ///
     /// # Errors
-    /// When the directory itself cannot be read.
+    /// When the directory itself cannot be read, or descriptors or memory have run out.
     pub fn load(&self) -> Result<Found> {
         let mut found = Found::default();
         let entries = std::fs::read_dir(&self.containers)
@@ -155,6 +155,11 @@ impl Layout {
             } else if let Some(id) = Id::parse(&name) {
                 match self.read(&id) {
                     Ok(read) => found.records.push(read),
+                    // Nothing is wrong with the record.
+                    Err(error) if is_shortage(&error) => {
+                        return Err(error)
+                            .context(|| format!("read the record of container {}", id.short()));
+                    }
                     Err(error) => self.set_aside(&id, &error),
                 }
             }

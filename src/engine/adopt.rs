@@ -5,6 +5,8 @@
 //! - What belongs to no running container is released by id: processes, cgroups, work and run
 //!   directories. Only what carries the id of one of our containers is touched, or what is in our
 //!   own run directory.
+//! - A daemon that is short of descriptors, memory or threads does not start, rather than take
+//!   what runs for dead.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
@@ -12,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use super::slot::Slot;
 use super::{Engine, policy};
-use crate::base::{Id, Result, Timestamp, tree};
+use crate::base::{Context, Id, Result, Timestamp, is_shortage, tree};
 use crate::container::dir::Found;
 use crate::container::{DiskState, Record, State};
 use crate::model::{Attachment, NetworkMode};
-use crate::runtime::handle::{Exit, Handle, Status, read_exit};
+use crate::runtime::handle::{Exit, Handle, Status, try_read_exit};
 use crate::runtime::launch::Launch;
 use crate::warn;
 
@@ -52,7 +54,7 @@ impl Engine {
         for (mut record, worked) in records {
             let id = record.id.clone();
             let has_run_dir = run_dirs.remove(&id);
-            let fate = self.fate(&record, has_run_dir);
+            let fate = self.fate(&record, has_run_dir)?;
             if !matches!(fate, Fate::Lives(..)) && (worked || has_run_dir || groups.contains(&id)) {
                 self.release(&id);
             }
@@ -70,7 +72,7 @@ impl Engine {
             if matches!(state, State::Exited { .. }) && record.host.auto_remove {
                 dead.push(id);
             }
-            let slot = self.take_over(Arc::new(record), state, monitor);
+            let slot = self.take_over(Arc::new(record), state, monitor)?;
             waiting.extend(again.then_some(slot));
         }
         // Cgroups alone tell nothing: those of other daemons on this host are beside ours.
@@ -93,13 +95,14 @@ impl Engine {
         self.start_all(waiting)
     }
 
-    fn fate(&self, record: &Record, has_run_dir: bool) -> Fate {
-        let settled = || settle(record, read_exit(&self.layout.io(&record.id)));
-        if let Some(state) = settled() {
-            return Fate::AtRest(state);
+    /// Fails when this process is short of something: that says nothing about the container,
+    /// which must not be taken for dead then.
+    fn fate(&self, record: &Record, has_run_dir: bool) -> Result<Fate> {
+        if let Some(state) = self.settled(record)? {
+            return Ok(Fate::AtRest(state));
         }
         if !has_run_dir {
-            return Fate::Unknown;
+            return Ok(Fate::Unknown);
         }
         let began = Instant::now();
         let mut failures = 0;
@@ -108,11 +111,15 @@ impl Engine {
                 Ok(Some((monitor, status))) if status.run == record.run => {
                     // On its way up or giving up, since the daemon before us died at that moment.
                     if status.started_at.is_some() || began.elapsed() > RISE_TIME {
-                        return Fate::Lives(Arc::new(monitor), status);
+                        return Ok(Fate::Lives(Arc::new(monitor), status));
                     }
                     std::thread::sleep(Duration::from_millis(10));
                 }
                 Ok(_) => break,
+                Err(error) if error.is_shortage() => {
+                    return Err(error)
+                        .context(|| format!("take over container {}", record.id.short()));
+                }
                 Err(error) => {
                     warn!("container {}: {error}", record.id.short());
                     failures += 1;
@@ -124,7 +131,23 @@ impl Engine {
             }
         }
         // It may have ended while we looked: its exit.json is there by now.
-        settled().map_or(Fate::Unknown, Fate::AtRest)
+        Ok(self.settled(record)?.map_or(Fate::Unknown, Fate::AtRest))
+    }
+
+    /// As [`settle`], by the `exit.json` on disk. One that cannot be read counts as missing.
+    fn settled(&self, record: &Record) -> Result<Option<State>> {
+        let id = record.id.short();
+        let exit = match try_read_exit(&self.layout.io(&record.id)) {
+            Ok(exit) => exit,
+            Err(error) if is_shortage(&error) => {
+                return Err(error).context(|| format!("read how container {id} ended"));
+            }
+            Err(error) => {
+                warn!("read how container {id} ended: {error}");
+                None
+            }
+        };
+        Ok(settle(record, exit))
     }
 
     /// Puts on record that nobody knows how the run ended. Dying here, the next start does so.
@@ -144,11 +167,11 @@ impl Engine {
         record: Arc<Record>,
         state: State,
         monitor: Option<Arc<Handle>>,
-    ) -> Arc<Slot> {
+    ) -> Result<Arc<Slot>> {
         self.images.pin(&record.image, &record.id);
         let slot = Arc::new(Slot::new(Arc::clone(&record), state));
         let networks = match &monitor {
-            Some(_) => self.take_over_networks(&record),
+            Some(_) => self.take_over_networks(&record)?,
             None => Arc::default(),
         };
         {
@@ -165,35 +188,33 @@ impl Engine {
             }
             containers.by_id.insert(record.id.clone(), Arc::clone(&slot));
         }
-        let Some(monitor) = monitor else { return slot };
-        self.adopt_execs(&slot, &monitor);
+        let Some(monitor) = monitor else { return Ok(slot) };
+        self.adopt_execs(&slot, &monitor)?;
         self.adopt_health(&slot, &monitor);
         self.watch_health(&slot);
         let (engine, watched) = (self.me(), Arc::clone(&slot));
         let run = record.run;
-        let supervised = self.spawn_thread("supervise", move || {
-            engine.supervise(&watched, monitor, run);
-        });
-        if let Err(error) = supervised {
-            warn!("container {} runs unwatched: {error}", record.id.short());
-        }
-        slot
+        // Nobody would see the end of one that is not watched.
+        self.spawn_thread("supervise", move || engine.supervise(&watched, monitor, run))
+            .context(|| format!("watch container {}", record.id.short()))?;
+        Ok(slot)
     }
 
     /// What a running container holds on networks, by its launch file.
-    fn take_over_networks(&self, record: &Record) -> Arc<[Attachment]> {
+    fn take_over_networks(&self, record: &Record) -> Result<Arc<[Attachment]>> {
         let own = matches!(record.host.network_mode, NetworkMode::Default | NetworkMode::Named(_));
         if !own {
-            return Arc::default();
+            return Ok(Arc::default());
         }
         match Launch::read(&self.run_dir(&record.id)) {
             Ok(launch) => {
                 self.networks.adopt(&record.id, &launch.networks);
-                launch.networks.into()
+                Ok(launch.networks.into())
             }
+            Err(error) if error.is_shortage() => Err(error),
             Err(error) => {
                 warn!("container {}: its place in the network: {error}", record.id.short());
-                Arc::default()
+                Ok(Arc::default())
             }
         }
     }

@@ -260,14 +260,20 @@ impl Engine {
     }
 
     /// Takes over the execs of a container that has outlived the daemon before us.
-    pub(super) fn adopt_execs(&self, slot: &Arc<Slot>, monitor: &Handle) {
+    ///
+    /// # Errors
+    /// A shortage of descriptors or memory: the execs go on, and the next daemon may have them.
+    pub(super) fn adopt_execs(&self, slot: &Arc<Slot>, monitor: &Handle) -> Result<()> {
         let adopted = monitor.execs().and_then(|names| {
             let mut ids = names.iter().filter_map(|name| Id::parse(name));
             ids.try_for_each(|id| self.adopt_exec(slot, monitor, id))
         });
-        if let Err(error) = adopted {
-            warn!("execs of container {}: {error}", slot.id.short());
+        match adopted {
+            Err(error) if error.is_shortage() => return Err(error),
+            Err(error) => warn!("execs of container {}: {error}", slot.id.short()),
+            Ok(()) => {}
         }
+        Ok(())
     }
 
     fn adopt_exec(&self, slot: &Arc<Slot>, monitor: &Handle, id: Id) -> Result<()> {

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use super::{Engine, Filters, filter};
-use crate::base::{Digest, Result, Timestamp};
+use crate::base::{Digest, Result, Timestamp, atomic_file};
 use crate::image::{Image, ImportSpec, Removed};
 use crate::model::Reference;
 
@@ -123,6 +123,7 @@ impl Engine {
     pub fn remove_image(&self, name: &str, force: bool, prune: bool) -> Result<Vec<Removed>> {
         let image = self.images.get(name)?;
         let removed = self.images.remove(name, force, prune, &|id| self.image_user(id))?;
+        atomic_file::make_reserve();
         for step in &removed {
             match step {
                 Removed::Untagged(reference) => {

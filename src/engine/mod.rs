@@ -111,6 +111,8 @@ impl Engine {
         make_dir(&options.root, 0o710)?;
         let root_lock = lock_root(&options.root)?;
         make_dir(&options.run_root, 0o700)?;
+        atomic_file::set_reserve(options.root.join(atomic_file::RESERVE));
+        atomic_file::make_reserve();
         let id = installation_id(&options.root)?;
         let layout = Layout::open(&options.root)?;
         let images = image::Store::open(&options.root)?;

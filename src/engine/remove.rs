@@ -7,7 +7,7 @@ use super::claim::Claim;
 use super::slot::Slot;
 use super::wait::last_exit;
 use super::{Engine, Patience, RemoveHow};
-use crate::base::{Kind, Result, step, tree};
+use crate::base::{Kind, Result, atomic_file, step, tree};
 use crate::container::Ask;
 use crate::warn;
 
@@ -91,5 +91,6 @@ fn delete_all(paths: &[PathBuf]) {
             warn!("remove {}: {error}; the next start tries again", path.display());
         }
     }
+    atomic_file::make_reserve();
     step::done("remove.deleted");
 }

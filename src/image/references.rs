@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::base::order::Ordered;
-use crate::base::{Context, Digest, Result, Timestamp, atomic_file};
+use crate::base::{Context, Digest, Result, Timestamp, atomic_file, is_shortage};
 
 const FILE: &str = "references.json";
 const VERSION: u32 = 1;
@@ -41,9 +41,13 @@ impl References {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(References::default());
             }
-            bytes => bytes.context(|| format!("read {}", path.display()))?,
+            Err(error) if is_shortage(&error) => {
+                return Err(error).context(|| format!("read {}", path.display()));
+            }
+            bytes => bytes,
         };
-        let disk = match serde_json::from_slice::<Disk>(&bytes) {
+        // A bad block is damage as well.
+        let disk = match bytes.and_then(|bytes| Ok(serde_json::from_slice::<Disk>(&bytes)?)) {
             Ok(disk) if disk.version == VERSION => disk,
             outcome => {
                 let why = match outcome {

@@ -97,15 +97,13 @@ fields! {
 
 /// Reads all networks. A damaged file is put aside: the daemon starts without them.
 pub(super) fn read(path: &Path) -> Vec<Network> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
+    let parsed = match std::fs::read(path) {
+        Ok(bytes) => serde_json::from_slice::<File>(&bytes).map_err(std::io::Error::from),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
-        Err(error) => {
-            warn!("read {}: {error}", path.display());
-            return Vec::new();
-        }
+        // Also one that a bad block keeps from being read: the next write would end it.
+        Err(error) => Err(error),
     };
-    match serde_json::from_slice::<File>(&bytes) {
+    match parsed {
         Ok(file) => {
             let whole = |network: &Network| network.id.len() == 64 && network.gateway.is_some();
             file.networks.into_iter().filter(whole).collect()

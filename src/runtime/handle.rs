@@ -429,7 +429,19 @@ fn next_by(connection: BorrowedFd<'_>, deadline: Instant) -> Option<Option<Reply
 
 /// Reads `exit.json` of a container's `io` directory, if there is a readable one.
 pub fn read_exit(io_dir: &Path) -> Option<Exit> {
-    serde_json::from_slice(&std::fs::read(io_dir.join(EXIT_FILE)).ok()?).ok()
+    try_read_exit(io_dir).ok().flatten()
+}
+
+/// As [`read_exit`], telling apart what is not there from what could not be read just now.
+///
+/// # Errors
+/// Those of reading the file, but for a missing one.
+pub fn try_read_exit(io_dir: &Path) -> io::Result<Option<Exit>> {
+    match std::fs::read(io_dir.join(EXIT_FILE)) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

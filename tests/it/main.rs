@@ -37,6 +37,7 @@ mod network;
 mod old;
 mod run;
 mod service;
+mod shortage;
 mod survive;
 mod tty;
 mod update;

@@ -1,6 +1,8 @@
 //! A daemon of one's own.
 
 use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -27,6 +29,8 @@ pub struct Setup {
     env: Vec<(String, String)>,
     no_image: bool,
     script: String,
+    root: Option<String>,
+    limit: Option<String>,
 }
 
 impl Setup {
@@ -51,6 +55,13 @@ impl Setup {
         self
     }
 
+    /// With the root on a file system in memory of its own, mounted with these options. Only the
+    /// daemon's namespaces see it: [`Daemon::seen`].
+    pub fn root_in_memory(mut self, options: &str) -> Setup {
+        self.root = Some(options.to_owned());
+        self
+    }
+
     /// With a variable for the daemon.
     pub fn env(mut self, name: &str, value: &str) -> Setup {
         self.env.push((name.to_owned(), value.to_owned()));
@@ -66,14 +77,22 @@ impl Setup {
         fs::create_dir(&dir).unwrap();
 
         // Keeps the namespaces while one daemon follows another.
-        let script = format!("busybox ip link set lo up; {} echo; exec sleep 100000", self.script);
+        let root = dir.join("root").display().to_string();
+        let mount = self.root.as_ref().map(|options| {
+            format!("mkdir {root}; mount -t tmpfs -o {options} tmpfs {root} || exit 1;")
+        });
+        let script = format!(
+            "busybox ip link set lo up; {} {} echo; exec sleep 100000",
+            mount.unwrap_or_default(),
+            self.script
+        );
         let mut keeper = Command::new("unshare");
         keeper.args(["--net", "--mount", "--propagation", "private", "sh", "-c", &script]);
         keeper.stdin(Stdio::null()).stdout(Stdio::piped());
         sys::die_with_parent(&mut keeper);
         let mut keeper = keeper.spawn().expect("unshare is installed, and we are root");
         let mut line = [0];
-        std::io::Read::read_exact(keeper.stdout.as_mut().unwrap(), &mut line).unwrap();
+        keeper.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
 
         let no_image = self.no_image;
         let mut daemon = Daemon { dir, keeper, child: None, setup: self, baseline: None };
@@ -144,7 +163,11 @@ impl Daemon {
     /// Starts the daemon process; whether it came to answer (false: it ended before).
     fn spawn(&mut self) -> bool {
         let log = File::options().create(true).append(true).open(self.dir.join("log")).unwrap();
-        let mut command = Command::new("nsenter");
+        let mut command = match &self.setup.limit {
+            Some(_) => Command::new("prlimit"),
+            None => Command::new("nsenter"),
+        };
+        command.args(self.setup.limit.iter().map(String::as_str).flat_map(|l| [l, "nsenter"]));
         let target = self.keeper.id().to_string();
         command.args(["--target", &target, "--net", "--mount", skiff(), "-d", "-D"]);
         command.arg("-g").arg(self.root()).arg("--exec-root").arg(self.run_root());
@@ -164,10 +187,15 @@ impl Daemon {
     }
 
     fn answers(&self) -> bool {
-        Wire::connect(&self.socket()).is_ok_and(|mut wire| {
-            wire.send("GET /_ping HTTP/1.0\r\n\r\n");
-            wire.reply().status == 200
-        })
+        // It may end while it is asked.
+        let ask = |mut socket: UnixStream| {
+            let mut answer = String::new();
+            socket.set_read_timeout(Some(SOON))?;
+            socket.write_all(b"GET /_ping HTTP/1.0\r\n\r\n")?;
+            socket.read_to_string(&mut answer).map(|_| answer)
+        };
+        let answer = UnixStream::connect(self.socket()).and_then(ask);
+        answer.is_ok_and(|text| text.split(' ').nth(1) == Some("200"))
     }
 
     /// Whether the daemon process has ended.
@@ -208,6 +236,17 @@ impl Daemon {
     /// A flag for the daemons of later starts.
     pub fn set_flag(&mut self, flag: &str) {
         self.setup.flags.push(flag.to_owned());
+    }
+
+    /// A limit as prlimit(1) takes it, or none, for the daemons of later starts.
+    pub fn set_limit(&mut self, limit: Option<&str>) {
+        self.setup.limit = limit.map(str::to_owned);
+    }
+
+    /// A path as the daemon's namespaces see it.
+    pub fn seen(&self, path: &Path) -> PathBuf {
+        let own = format!("/proc/{}/root", self.keeper.id());
+        Path::new(&own).join(path.strip_prefix("/").unwrap())
     }
 
     /// Removes all variables from the environment of later daemons.
