@@ -2,8 +2,9 @@
 //!
 //! - The listeners are bound before the data root is opened: who connects early waits, and is
 //!   not refused.
-//! - A signal ends the daemon at once, at any moment after the pid file is written. Containers
-//!   run on, and the next start adopts them.
+//! - A signal ends the daemon, at any moment after the pid file is written: at once, or as soon as
+//!   containers that have just ended hold the data root no more. Those that run run on, and the
+//!   next start adopts them.
 //! - Idle, every thread waits in the kernel for something that happens.
 
 mod address;
@@ -15,6 +16,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::base::guard::guard;
 use crate::base::{Context, Digest, Result};
@@ -36,6 +38,8 @@ const UMASK: u32 = 0o022;
 const ROOT_MODE: u32 = 0o710;
 /// Stack of threads that only wait.
 const SMALL_STACK: usize = 64 * 1024;
+/// For containers that have ended to let the data root go, before we end.
+const ENDINGS: Duration = Duration::from_secs(5);
 /// Most connections of a listener; descriptors or memory may allow fewer.
 const CONNECTIONS: u64 = 4096;
 const LEAST_CONNECTIONS: u64 = 4;
@@ -186,6 +190,9 @@ fn serve_signals(
                 let name = if signal == SIGINT { "interrupt" } else { "terminated" };
                 crate::info!("Received signal '{name}', exiting");
                 address::unlink(addresses);
+                if let Some(engine) = engine.get() {
+                    engine.finish_endings(ENDINGS);
+                }
                 pid_file.clone().remove();
                 std::process::exit(0);
             }

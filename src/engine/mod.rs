@@ -89,6 +89,7 @@ pub struct Engine {
     events: Events,
     execs: exec::Execs,
     checks: health::Checks,
+    endings: supervise::Endings,
     /// Held while we live: two daemons must not share a root.
     _root_lock: File,
 }
@@ -137,6 +138,7 @@ impl Engine {
             events: Events::open(&options.run_root),
             execs: exec::Execs::default(),
             checks: health::Checks::default(),
+            endings: supervise::Endings::default(),
             _root_lock: root_lock,
             options,
         });

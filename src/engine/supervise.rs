@@ -1,17 +1,53 @@
 //! Seeing a run through to its end: one small thread per running container, blocked in its
 //! monitor's word.
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar};
 use std::time::{Duration, Instant};
 
 use super::Engine;
 use super::adopt::{lost, settle};
 use super::slot::Slot;
 use super::wait::last_exit;
-use crate::base::{Timestamp, step};
+use crate::base::guard::guard;
+use crate::base::{Lock, Timestamp, step};
 use crate::container::{DiskState, State};
 use crate::runtime::handle::{Handle, read_exit};
 use crate::warn;
+
+/// How many runs are being ended.
+#[derive(Default)]
+pub(super) struct Endings {
+    open: Lock<usize>,
+    none: Condvar,
+}
+
+impl Endings {
+    /// Counts one until the guard is dropped.
+    fn begin(&self) -> impl Drop + '_ {
+        *self.open.lock() += 1;
+        guard(self, |endings| {
+            let mut open = endings.open.lock();
+            *open -= 1;
+            if *open == 0 {
+                endings.none.notify_all();
+            }
+        })
+    }
+
+    /// Whether there was a moment without any within `time`.
+    fn wait_for_none(&self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        let mut open = self.open.lock();
+        while *open > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            open = Lock::wait(&self.none, open, left);
+        }
+        true
+    }
+}
 
 impl Engine {
     /// Waits for the end of run `run`, releases what it held, and shows the end. Then it starts
@@ -25,6 +61,7 @@ impl Engine {
             }
         });
         step::done("exit.told");
+        let ending = self.endings.begin();
         if let Err(error) = &told {
             warn!("container {}: {error}", slot.id.short());
         }
@@ -43,10 +80,20 @@ impl Engine {
         // Attached clients see the end of their streams from now on.
         monitor.published();
         self.remove_if_automatic(slot);
-        // Waits for the monitor's end, and so for the end of its mounts: the next run, not the
-        // removal, needs them gone.
+        // The next run needs them gone, not the removal; who unmounts the data root after us needs
+        // the monitor gone as well.
+        monitor.wait_unmounted();
         drop(monitor);
+        drop(ending);
         self.start_again(slot);
+    }
+
+    /// Waits, at most `time`, for runs whose end has been seen to be done with: until then their
+    /// mounts hold the data root.
+    pub fn finish_endings(&self, time: Duration) {
+        if !self.endings.wait_for_none(time) {
+            warn!("the file systems of containers that have ended are still being unmounted");
+        }
     }
 
     /// Puts on record that nobody knows how the run ended. Dying here, adopt does the same.
@@ -87,5 +134,25 @@ impl Engine {
         let more = [("exitCode", code_text), ("execDuration", seconds)];
         self.emit_container("die", &inner.record, &more);
         inner.tell_exit(code, error.as_deref());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endings_are_waited_for() {
+        let endings = Endings::default();
+        assert!(endings.wait_for_none(Duration::ZERO));
+        let (first, second) = (endings.begin(), endings.begin());
+        assert!(!endings.wait_for_none(Duration::from_millis(5)));
+        drop(first);
+        assert!(!endings.wait_for_none(Duration::from_millis(5)));
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| endings.wait_for_none(Duration::from_secs(60)));
+            drop(second);
+            assert!(waiter.join().unwrap());
+        });
     }
 }

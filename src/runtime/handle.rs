@@ -21,7 +21,7 @@ use super::launch::Launch;
 use super::proto::{self, MAIN, Refusal, Reply, Request};
 use crate::base::{Context, Error, Id, Kind, Lock, Result, Timestamp, fields};
 use crate::model::{Forward, Signal};
-use crate::sys::{pipe, poll, socket};
+use crate::sys::{pipe, poll, signal, socket};
 
 pub use self::exec::{ExecLink, ExecNews, KnownExec};
 
@@ -37,6 +37,8 @@ const ANSWER: Duration = Duration::from_secs(30);
 const START: Duration = Duration::from_secs(120);
 /// For a monitor that has been given up to end.
 const ABANDON: Duration = Duration::from_secs(10);
+/// For a container's mounts to go, which writes what its file system has not written yet.
+const UNMOUNT: Duration = Duration::from_secs(10);
 /// For a monitor to end after its last message, before a thread is spent on waiting for it.
 const LAST_BREATH: Duration = Duration::from_millis(50);
 
@@ -282,10 +284,17 @@ impl Handle {
         }
     }
 
-    /// The exit has been published: attached clients may see the end of their streams. Dropping
-    /// says so too, and then waits a moment for the monitor to end.
+    /// The exit has been published: attached clients may see the end of their streams, and the
+    /// container's mounts may go. Dropping says so too.
     pub fn published(&self) {
         socket::shutdown(self.control.as_fd(), Shutdown::Write);
+    }
+
+    /// Waits, once the exit has been published, for the container's mounts to go.
+    pub fn wait_unmounted(&self) {
+        if !ends_by(self.control.as_fd(), Instant::now() + UNMOUNT) {
+            crate::warn!("monitor {} does not let its mounts go", self.pid);
+        }
     }
 
     /// Gives a monitor up that has not been told to `go`: it ends, and nothing has run.
@@ -338,9 +347,13 @@ impl Drop for Handle {
         let Some(mut child) = self.child.lock().take() else { return };
         // Usually it ends at once. It stays while it delivers the last output to slow clients,
         // and for the whole run when we only forget it.
-        if ends_by(self.control.as_fd(), Instant::now() + LAST_BREATH) {
+        let ended = signal::end_of_child(self.pid).and_then(|end| {
+            let deadline = Instant::now() + LAST_BREATH;
+            poll::wait(&[(end.as_fd(), poll::Interest::READ)], Some(deadline))
+        });
+        if ended.is_ok_and(|ready| ready[0].any()) {
             reap(&mut child);
-        } else if !matches!(child.try_wait(), Ok(Some(_))) {
+        } else {
             std::thread::spawn(move || reap(&mut child));
         }
     }

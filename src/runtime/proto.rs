@@ -14,7 +14,9 @@
 //!                             WatchExec --> Exec; later, if it runs still: ExecEnded
 //! ```
 //!
-//! A closed control connection before `Go` means that nothing is to run.
+//! A closed control connection before `Go` means that nothing is to run. After `Exited` the daemon
+//! shuts its direction of control or watch down when it has published the exit, and the monitor
+//! ends the connection when the container's mounts are gone.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -92,8 +94,7 @@ pub(crate) enum Request {
         /// All of them.
         forwards: Vec<Forward>,
     },
-    /// Kill init, started or not. This connection is told of the exit, if there is one, and stays
-    /// open until the monitor has ended.
+    /// Kill init, started or not. This connection is told of the exit, if there is one.
     Kill,
     /// What a newer daemon may ask.
     Unknown,

@@ -40,5 +40,6 @@ mod service;
 mod shortage;
 mod survive;
 mod tty;
+mod unmount;
 mod update;
 mod usage;

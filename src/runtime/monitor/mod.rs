@@ -14,7 +14,8 @@
 //! ```
 //!
 //! - Nothing runs before `go`, and the daemon says `go` only when the start is on disk.
-//! - Order at the end: log complete, `exit.json` durable, daemon told, streams of clients closed.
+//! - Order at the end: log complete, `exit.json` durable, daemon told, streams of clients closed,
+//!   mounts gone, connections of the daemon closed.
 //! - No packet, client or daemon can stop it; it ends when the run has ended.
 
 mod client;
@@ -144,7 +145,7 @@ struct Monitor {
     phase: Phase,
     /// The daemon has said `go`.
     go: bool,
-    /// The daemon's connection from the spawn. Kept until we end, so that its end tells of ours.
+    /// The daemon's connection from the spawn. Its end tells that the mounts are gone.
     control: OwnedFd,
     /// The daemon still holds its end of it.
     control_open: bool,
@@ -156,9 +157,12 @@ struct Monitor {
     init: Option<(i32, OwnedFd)>,
     /// The process that made init, when it was not we.
     helper: Option<i32>,
-    /// The container's mounts, until we end. With the last process they would be unmounted before
-    /// its end is seen, and that writes all that the host's file system has not written yet.
+    /// The container's mounts, until the exit is published. With the last process they would be
+    /// unmounted before its end is seen, and that writes all that the host's file system has not
+    /// written yet.
     mounts: Option<File>,
+    /// Connections of daemons that have published the exit, and wait for the mounts to go.
+    published: Vec<OwnedFd>,
     /// Init's channel, until its end.
     channel: Option<OwnedFd>,
     main: Session,
@@ -220,6 +224,7 @@ impl Monitor {
             init: None,
             helper: None,
             mounts: None,
+            published: Vec::new(),
             channel: None,
             main,
             execs: Execs::default(),
@@ -359,6 +364,7 @@ impl Monitor {
             }
             Phase::Told { exit, until } if !self.is_watched() || until <= Instant::now() => {
                 self.main.close();
+                self.unmount();
                 (Phase::Closing { exit }, true)
             }
             Phase::Closing { .. } if self.main.is_empty() && self.execs.is_empty() => {
@@ -501,6 +507,14 @@ impl Monitor {
         self.record(&exit);
         self.tell(&Reply::Exited { exit: exit.clone() });
         Phase::Told { exit, until: Instant::now() + PUBLISH }
+    }
+
+    /// Lets the container's mounts go, however long clients still take for their output.
+    fn unmount(&mut self) {
+        // Returns when they are unmounted, if nobody else holds them.
+        self.mounts = None;
+        socket::shutdown(self.control.as_fd(), Shutdown::Write);
+        self.published.clear();
     }
 
     /// The program could not be started, and the daemon waits to hear why.

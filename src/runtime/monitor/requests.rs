@@ -86,10 +86,7 @@ impl Monitor {
     pub(super) fn read_connection(&mut self, index: usize) {
         let received = match proto::receive::<Request>(self.connections[index].as_fd(), true) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            Err(_) | Ok(None) => {
-                self.connections[index].open = false;
-                return;
-            }
+            Err(_) | Ok(None) => return self.end_connection(index),
             Ok(Some(received)) => received,
         };
         let received = match received {
@@ -111,6 +108,15 @@ impl Monitor {
                 let told = Reply::Exited { exit: exit.clone() };
                 self.send(index, &told);
             }
+        }
+    }
+
+    /// The other end has said all. A daemon that has published the exit still listens.
+    fn end_connection(&mut self, index: usize) {
+        let connection = &mut self.connections[index];
+        connection.open = false;
+        if connection.watches && matches!(self.phase, Phase::Told { .. }) {
+            self.published.extend(connection.socket.try_clone());
         }
     }
 

@@ -49,7 +49,7 @@ impl Setup {
         self
     }
 
-    /// Runs this in the daemon's namespaces before the first daemon is there.
+    /// Runs this in the daemon's namespaces and its directory before the first daemon is there.
     pub fn prepare(mut self, script: &str) -> Setup {
         self.script = format!("{script};");
         self
@@ -88,7 +88,7 @@ impl Setup {
         );
         let mut keeper = Command::new("unshare");
         keeper.args(["--net", "--mount", "--propagation", "private", "sh", "-c", &script]);
-        keeper.stdin(Stdio::null()).stdout(Stdio::piped());
+        keeper.current_dir(&dir).stdin(Stdio::null()).stdout(Stdio::piped());
         sys::die_with_parent(&mut keeper);
         let mut keeper = keeper.spawn().expect("unshare is installed, and we are root");
         let mut line = [0];
