@@ -103,7 +103,7 @@ pub(super) fn inspect(call: &mut Call<'_, '_>) -> Result<()> {
 
 pub(super) fn top(call: &mut Call<'_, '_>) -> Result<()> {
     if !answers(call).top {
-        return Err(Error::internal(
+        return Err(Error::bad_parameter(
             "top was improved a lot since 1.3, please upgrade your docker client",
         ));
     }
@@ -153,7 +153,7 @@ pub(super) fn create(call: &mut Call<'_, '_>) -> Result<()> {
     config.stdin_once |= own.stdin_once;
     let entrypoint = config.entrypoint.as_ref().or(own.entrypoint.as_ref());
     if config.cmd.iter().chain(entrypoint).all(Vec::is_empty) {
-        return Err(Error::internal("No command specified"));
+        return Err(Error::bad_parameter("No command specified"));
     }
     if engine.image(&config.image).map_or(true, |other| other.id != image.id) {
         config.image = image.id.to_string(); // the engine takes the name otherwise
@@ -181,7 +181,7 @@ pub(super) fn start(call: &mut Call<'_, '_>) -> Result<()> {
     }
     let started = call.patiently(|patience| call.engine().start(id.as_str(), patience));
     let started = started.map_err(|error| match error.kind() {
-        Kind::NotModified => Error::internal(format!("The container {id} is already running.")),
+        Kind::NotModified => Error::conflict(format!("The container {id} is already running.")),
         _ => error,
     });
     wrapped(call, "starting", begun(started))?;

@@ -59,7 +59,7 @@ pub(super) fn auth(call: &mut Call<'_, '_>) -> Result<()> {
 
 pub(super) fn build(call: &mut Call<'_, '_>) -> Result<()> {
     if !answers(call).build {
-        return Err(Error::internal(
+        return Err(Error::bad_parameter(
             "Multipart upload for build is no longer supported. Please upgrade your docker client.",
         ));
     }

@@ -48,7 +48,7 @@ impl Config {
     /// The form of today.
     ///
     /// # Errors
-    /// `Internal` for a memory limit out of range, `NotImplemented` naming the field.
+    /// `BadParameter` for a port or a memory limit that is none.
     pub fn into_request(self) -> Result<new::CreateRequest> {
         let Config {
             hostname,
@@ -76,7 +76,7 @@ impl Config {
             privileged,
         } = self;
         if memory < 0 || (1..MIN_MEMORY).contains(&memory) {
-            return Err(Error::internal(format!(
+            return Err(Error::bad_parameter(format!(
                 "Memory limit must be given in bytes (minimum {MIN_MEMORY} bytes)"
             )));
         }
@@ -166,7 +166,7 @@ impl Config {
 /// `[PUBLIC:]PRIVATE[/tcp or /udp]`: the port inside, and where it is published. A public port of
 /// 0 or none is chosen; an empty one is the same as inside.
 fn published(spec: &str) -> Result<(String, PortBinding)> {
-    let wrong = |why: &str| Error::internal(format!("Invalid port format: {spec}{why}"));
+    let wrong = |why: &str| Error::bad_parameter(format!("Invalid port format: {spec}{why}"));
     let (ports, protocol) = spec.split_once('/').unwrap_or((spec, "tcp"));
     if !matches!(protocol, "tcp" | "udp") {
         return Err(wrong(": unknown protocol."));
@@ -224,7 +224,7 @@ impl HostConfig {
     /// cannot be served is refused by name.
     ///
     /// # Errors
-    /// `NotImplemented`; `Internal` for a value that is no number.
+    /// `NotImplemented`; `BadParameter` for a value that is no number.
     pub fn limits(self) -> Result<Option<new::HostConfig>> {
         // The id file is written by the client.
         let HostConfig { binds, container_id_file: _, lxc_conf } = self;
@@ -232,7 +232,7 @@ impl HostConfig {
         let options = lxc_conf.unwrap_or_default();
         let mut limits = new::HostConfig::default();
         for KeyValue { key, value } in &options {
-            let wrong = || Error::internal(format!("invalid value of LxcConf {key}={value}"));
+            let wrong = || Error::bad_parameter(format!("invalid value of LxcConf {key}={value}"));
             let size = || units::parse_size(value).ok().and_then(|size| i64::try_from(size).ok());
             match key.as_str() {
                 "lxc.cgroup.memory.limit_in_bytes" => limits.memory = size().ok_or_else(wrong)?,
@@ -332,9 +332,9 @@ mod tests {
         let limits = limits.unwrap().unwrap();
         assert_eq!((&*limits.cpuset_cpus, limits.memory), ("0,1", 512 << 20));
         let wrong = check(r#"{"LxcConf":[{"Key":"lxc.cgroup.cpu.shares","Value":"x"}]}"#);
-        assert_eq!(wrong.unwrap_err().kind(), Kind::Internal);
+        assert_eq!(wrong.unwrap_err().kind(), Kind::BadParameter);
         assert_eq!(check(r#"{"Binds":["/a:/b"]}"#).unwrap_err().kind(), Kind::NotImplemented);
-        assert_eq!(check(r#"{"LxcConf":{"a":"b"}}"#).unwrap_err().kind(), Kind::Internal);
+        assert_eq!(check(r#"{"LxcConf":{"a":"b"}}"#).unwrap_err().kind(), Kind::BadParameter);
         let error = check(r#"{"LxcConf":[{"Key":"a","Value":"b"}]}"#).unwrap_err();
         assert!(error.to_string().starts_with("LxcConf a=b"), "{error}");
     }

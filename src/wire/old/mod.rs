@@ -17,7 +17,7 @@ pub use status::{Route, status};
 
 use std::num::{IntErrorKind, ParseIntError};
 
-use crate::base::{Error, Kind, Result};
+use crate::base::{Error, Result};
 
 /// The table of what differs between these versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,29 +106,30 @@ pub fn boolean(text: &str) -> Result<bool> {
     }
 }
 
-/// A number of a query; what is none is 500 in these versions.
+/// A number of a query. What is none is 500 on the routes that ask for one ([`Route::Body`]).
 ///
 /// # Errors
-/// `Internal`.
+/// `BadParameter`.
 pub fn integer(text: &str) -> Result<i64> {
     text.parse().map_err(|error: ParseIntError| {
         let why = match error.kind() {
             IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
             _ => "invalid syntax",
         };
-        Error::internal(format!("strconv.ParseInt: parsing {text:?}: {why}"))
+        Error::bad_parameter(format!("strconv.ParseInt: parsing {text:?}: {why}"))
     })
 }
 
-/// Reads a JSON body. What is wrong with it is 500 in these versions.
+/// Reads a JSON body. What is wrong with it is 500 on the routes that have one ([`Route::Body`],
+/// [`Route::Lifecycle`]).
 ///
 /// # Errors
-/// `Internal`: `EOF` for an empty body, else a sentence.
+/// `BadParameter`: `EOF` for an empty body, else a sentence.
 pub fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
     if body.trim_ascii().is_empty() {
-        return Err(Error::internal("EOF"));
+        return Err(Error::bad_parameter("EOF"));
     }
-    super::json::from_request(body).map_err(|error| error.with_kind(Kind::Internal))
+    super::json::from_request(body)
 }
 
 /// The first 12 digits of an id, with or without the name of its algorithm.
@@ -211,11 +212,11 @@ mod tests {
     fn bodies_fail_with_500() {
         for (body, text) in [("", "EOF"), ("\n", "EOF")] {
             let error = read::<config::Config>(body.as_bytes()).unwrap_err();
-            assert_eq!((error.kind(), &*error.to_string()), (Kind::Internal, text));
+            assert_eq!((status(error.kind(), Route::Body), &*error.to_string()), (500, text));
         }
         for bad in ["{", "[]", r#"{"Cmd":{}}"#, r#"{"Memory":1.5}"#, r#"{"Volumes":{"/v":"x"}}"#] {
             let error = read::<config::Config>(bad.as_bytes()).expect_err(bad);
-            assert_eq!(error.kind(), Kind::Internal, "{bad}");
+            assert_eq!(status(error.kind(), Route::Lifecycle), 500, "{bad}");
         }
     }
 
