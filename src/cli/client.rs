@@ -228,7 +228,7 @@ fn refusal(response: Response) -> Failure {
         _ if text.trim().is_empty() => format!("status {status} without a message"),
         _ => text.trim().to_owned(),
     };
-    Failure { status, ..Failure::new(format!("Error response from daemon: {message}")) }
+    Failure { status, ..Failure::new(format!("Error response from daemon: {}", message.trim())) }
 }
 
 /// Where `text` points to.

@@ -416,6 +416,9 @@ pub(crate) const NETWORK_LS: &[Flag] = &[
     switch("quiet", 'q', "Show ids alone"),
 ];
 
+pub(crate) const NETWORK_INSPECT: &[Flag] =
+    &[switch("verbose", 'v', "Accepted; there is no more to show")];
+
 pub(crate) const NETWORK_CREATE: &[Flag] = &[
     switch("attachable", NO, "Accepted; containers can always be connected"),
     flag("aux-address", NO, Takes::Many("map", is_pair), "Address for others, NAME=ADDRESS"),
@@ -425,7 +428,7 @@ pub(crate) const NETWORK_CREATE: &[Flag] = &[
     list("ip-range", NO, "Part of a subnet that addresses are given out of"),
     switch("ipv6", NO, "IPv6 beside IPv4"),
     checked("label", NO, is_label, "Label, NAME=VALUE or NAME"),
-    flag("opt", 'o', Takes::Many("map", is_pair), "Option, NAME=VALUE"),
+    flag("opt", 'o', Takes::Many("map", any), "Option, NAME=VALUE or NAME"),
     list("subnet", NO, "Range of addresses, e.g. 10.1.0.0/16; one of IPv4, one of IPv6"),
     later_switch("config-only", NO),
     later("config-from", NO),

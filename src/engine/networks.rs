@@ -124,6 +124,13 @@ impl Engine {
     /// `BadParameter` for a filter.
     pub fn networks(&self, filters: &Filters) -> Result<Vec<NetworkView>> {
         filter::check_keys(filters, FILTERS)?;
+        let check = |key: &str, good: &[&str]| {
+            let values = filters.get(key).into_iter().flatten();
+            let wrong = values.into_iter().find(|value| !good.contains(&value.as_str()));
+            wrong.map_or(Ok(()), |wrong| Err(filter::invalid(&format!("{key}={wrong}"))))
+        };
+        check("type", &["builtin", "custom"])?;
+        check("dangling", &["0", "1", "false", "true"])?;
         let mut all = self.predefined();
         all.extend(self.networks.list().into_iter().map(|n| self.view(n, "bridge", true)));
         let any = |key: &str, fits: &dyn Fn(&str) -> bool| {

@@ -171,14 +171,14 @@ impl Networks {
     /// `Forbidden` while it is used, and for ours.
     pub fn remove(&self, name: &str) -> Result<Network> {
         if PREDEFINED.contains(&name) {
-            return Err(predefined(name));
+            return Err(stays(name));
         }
         self.settled();
         let _ordered = self.save.lock();
         let net = self.get(name)?;
         let Network { id, name, bridge, .. } = &net.network;
         if name == DEFAULT {
-            return Err(predefined(name));
+            return Err(stays(name));
         }
         let used = |held: &super::Held| Arc::ptr_eq(&held.net, &net);
         let mut made = self.made.lock();
@@ -221,6 +221,11 @@ impl Networks {
 
 fn predefined(name: &str) -> Error {
     let text = format!("operation is not permitted on predefined {name} network ");
+    Error::new(Kind::Forbidden, text)
+}
+
+fn stays(name: &str) -> Error {
+    let text = format!("{name} is a pre-defined network and cannot be removed");
     Error::new(Kind::Forbidden, text)
 }
 

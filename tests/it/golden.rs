@@ -212,6 +212,80 @@ fn tables() {
 }
 
 #[test]
+fn networks() {
+    let d = Daemon::start();
+    d.ok(["network", "create", "one"]);
+    let two = ["--internal", "--label", "a=b", "--label", "c", "--subnet", "172.30.0.0/24"];
+    d.ok(["network", "create"].iter().chain(&two).chain(&["two"]));
+    let cases: &[&[&str]] = &[
+        &["ls"],
+        &["ls", "-q"],
+        &["ls", "--no-trunc"],
+        &["ls", "-q", "--no-trunc"],
+        &["ls", "-f", "driver=bridge", "-f", "type=custom"],
+        &["ls", "-f", "label=a=b", "-q"],
+        &["ls", "-f", "dangling=true"],
+        &["ls", "-f", "id=zz"],
+        &["ls", "-f", "foo=bar"],
+        &["ls", "-f", "type=x"],
+        &["ls", "-f", "dangling=x"],
+        &["ls", "--format", "json"],
+        &["ls", "--format", "raw"],
+        &["ls", "-q", "--format", "raw"],
+        &[
+            "ls",
+            "--format",
+            "table {{.Name}}\\t{{.Labels}}\\t{{.Internal}}\\t{{.IPv4}}\\t{{.IPv6}}",
+        ],
+        &["ls", "--format", "{{.Name}} {{.Label \"a\"}}"],
+        &["ls", "extra"],
+        &["inspect", "two"],
+        &[
+            "inspect",
+            "-v",
+            "-f",
+            "{{.Name}} {{.IPAM.Config}} {{.Labels}} {{.Containers}}",
+            "two",
+            "one",
+        ],
+        &["inspect", "-f", "json", "none"],
+        &["inspect", "one", "missing"],
+        &["inspect"],
+        &["create", "one"],
+        &["create", "bridge"],
+        &["create", "--subnet", "1.2.3.4", "x"],
+        &["create", "--subnet", "172.30.0.0/25", "x"],
+        &["create", "--gateway", "1.1.1.1", "x"],
+        &["create", "-d", "nonsense", "x"],
+        &["connect", "one"],
+        &["connect", "missing", "missing"],
+        &["rm"],
+        &["rm", "missing", "bridge"],
+        &["rm", "-f", "missing"],
+        &["prune", "-f", "--filter", "label=a"],
+        &["prune", "-f", "--filter", "label!=x"],
+        &["prune", "-f", "--filter", "foo=bar"],
+        &["prune", "-f"],
+    ];
+    let all = d.api("GET", "/networks").expect(200);
+    let mut text = String::new();
+    for args in cases {
+        let mut whole = vec!["network"];
+        whole.extend(*args);
+        text.push_str(&shown(&d, &whole));
+    }
+    for network in all.as_array().unwrap() {
+        let (id, created) = (network["Id"].as_str().unwrap(), network["Created"].as_str().unwrap());
+        let apart = created.trim_end_matches('Z').replace('T', " ");
+        let (whole, fraction) = apart.split_once('.').unwrap_or((&apart, ""));
+        let short = format!("{whole}.{}", fraction.trim_end_matches('0'));
+        text = text.replace(id, "LONG-ID").replace(&id[..12], "ID").replace(created, "TIME");
+        text = text.replace(short.trim_end_matches('.'), "TIME");
+    }
+    check("networks.txt", &text);
+}
+
+#[test]
 fn without_a_daemon() {
     let mut d = Daemon::start();
     d.terminate();

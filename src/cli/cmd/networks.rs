@@ -13,6 +13,7 @@ use crate::cli::fail::{Failure, Outcome, for_each};
 use crate::cli::format::List;
 use crate::cli::output::{escaped, print, shown_id};
 use crate::cli::session::Session;
+use crate::cli::template::time_shown;
 use crate::http::client::RequestBody;
 use crate::model::range::{self, Range};
 use crate::wire::network::{
@@ -25,6 +26,7 @@ const LIST: List<'static> = List {
         ("Name", "NAME"),
         ("Driver", "DRIVER"),
         ("Scope", "SCOPE"),
+        ("IPv4", "IPV4"),
         ("IPv6", "IPV6"),
         ("Internal", "INTERNAL"),
         ("Labels", "LABELS"),
@@ -34,6 +36,10 @@ const LIST: List<'static> = List {
     columns: &["ID", "Name", "Driver", "Scope"],
     complaint: ["failed to parse template", "failed to execute template"],
 };
+
+/// `--format raw`: a block of lines for each.
+const RAW: &str =
+    "network_id: {{.ID}}\\nname: {{.Name}}\\ndriver: {{.Driver}}\\nscope: {{.Scope}}\\n";
 
 /// `k=v,k=v`
 fn labels(labels: &Value) -> String {
@@ -47,9 +53,12 @@ pub(crate) fn list(session: &Session, args: &Args) -> Outcome {
     let target = Target::new(&["networks"]).maybe("filters", filters(&args.filters()).as_deref());
     let mut networks: Vec<Value> = session.client()?.get(target.as_str())?;
     order::sort_by(&mut networks, |a, b| a["Name"].as_str().cmp(&b["Name"].as_str()));
-    let mut format = args.one("format").unwrap_or_default();
-    if args.on("quiet") && matches!(format.as_str(), "" | "table") {
-        format = "{{.ID}}".to_owned();
+    let mut format = session.format(args, "networksFormat");
+    match (args.on("quiet"), format.as_str()) {
+        (true, "" | "table") => "{{.ID}}".clone_into(&mut format),
+        (true, "raw") => "network_id: {{.ID}}".clone_into(&mut format),
+        (false, "raw") => RAW.clone_into(&mut format),
+        _ => {}
     }
     let whole = args.on("no-trunc");
     let row = |network: &Value| {
@@ -59,11 +68,12 @@ pub(crate) fn list(session: &Session, args: &Args) -> Outcome {
             "Name": escaped(text("Name")),
             "Driver": text("Driver"),
             "Scope": text("Scope"),
+            "IPv4": network["EnableIPv4"].as_bool().unwrap_or(false).to_string(),
             "IPv6": network["EnableIPv6"].to_string(),
             "Internal": network["Internal"].to_string(),
             "Labels": escaped(&labels(&network["Labels"])),
             "Label": network["Labels"],
-            "CreatedAt": text("Created"),
+            "CreatedAt": time_shown(text("Created")),
         })
     };
     print(&LIST.render(&format, &networks.iter().map(row).collect::<Vec<_>>())?)?;
@@ -82,13 +92,17 @@ fn ranges(args: &Args) -> Result<Vec<IpamConfig>, Failure> {
         }
         all.push((own, IpamConfig { subnet, ..IpamConfig::default() }));
     }
+    let has_subnets = !all.is_empty();
     let mut put = |what: &str, text: &str, put: &dyn Fn(&mut IpamConfig) -> bool| {
         let whole = |address: IpAddr| (address, if address.is_ipv6() { 128 } else { 32 });
         let wanted = range::parse(text).or_else(|| text.parse().ok().map(whole));
         let fits =
             |(own, _): &&mut (Range, _)| wanted.is_some_and(|part| range::covers(*own, part));
         let Some((_, config)) = all.iter_mut().find(fits) else {
-            return Err(Failure::new(format!("no matching subnet for {what} {text}")));
+            return Err(Failure::new(match has_subnets {
+                true => format!("no matching subnet for {what} {text}"),
+                false => "every ip-range or gateway must have a corresponding subnet".to_owned(),
+            }));
         };
         if put(config) {
             return Ok(());

@@ -355,7 +355,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         groups: &[("network", "inspect")],
         signature: "[OPTIONS] NETWORK [NETWORK...]",
         about: "Show all that is known about networks",
-        flags: &[flags::IMAGE_INSPECT],
+        flags: &[flags::IMAGE_INSPECT, flags::NETWORK_INSPECT],
         arguments: (1, MANY),
         run: Some(cmd::inspect::networks),
         ..NONE

@@ -227,7 +227,7 @@ impl Data {
 }
 
 /// `2025-01-02 15:04:05.5 +0000 UTC`, by the clock that the time was written by.
-fn time_shown(text: &str) -> String {
+pub(crate) fn time_shown(text: &str) -> String {
     let Some(time) = Timestamp::parse_rfc3339(text) else { return text.to_owned() };
     let (date, zone) = match text.strip_suffix(['Z', 'z']) {
         Some(date) => (date, None),

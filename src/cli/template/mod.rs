@@ -15,7 +15,7 @@ mod shape;
 
 use serde_json::Value;
 
-pub(crate) use data::{Data, Field, Kind};
+pub(crate) use data::{Data, Field, Kind, time_shown};
 #[cfg(test)]
 pub(crate) use function::KNOWN as FUNCTIONS;
 use parse::Node;

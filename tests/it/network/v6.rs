@@ -355,7 +355,14 @@ fn ranges_gateways_and_addresses_for_others() {
     assert_eq!(six(&d, "third", "lab"), "fd00:77::9");
     assert_eq!(on(&d, "third", "lab")["MacAddress"], "02:00:00:00:00:09");
     for (flags, expected) in [
-        (vec!["--gateway", "10.1.0.1"], "no matching subnet for gateway 10.1.0.1"),
+        (
+            vec!["--gateway", "10.1.0.1"],
+            "every ip-range or gateway must have a corresponding subnet",
+        ),
+        (
+            vec!["--subnet", "10.2.0.0/16", "--gateway", "10.1.0.1"],
+            "no matching subnet for gateway 10.1.0.1",
+        ),
         (vec!["--subnet", "x"], "invalid CIDR address: x"),
         (vec!["--subnet", "10.1.0.0/16", "--subnet", "10.1.2.0/24"], "multiple overlapping subnet"),
         (
