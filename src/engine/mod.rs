@@ -40,12 +40,13 @@ mod wait;
 
 use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use crate::base::{Context, Digest, Error, Id, Kind, Lock, Result, atomic_file, tree};
+use crate::base::{Context, Digest, Error, Id, Kind, Lock, Result, atomic_file, is_shortage, tree};
 use crate::container::Layout;
 use crate::image;
 use crate::network::{self, Networks};
@@ -222,11 +223,13 @@ fn lock_root(root: &Path) -> Result<File> {
 /// Reads the id of this installation, or makes one. A damaged file is replaced.
 fn installation_id(root: &Path) -> Result<String> {
     let path = root.join("id");
-    if let Ok(text) = std::fs::read_to_string(&path) {
-        if Id::parse(text.trim()).is_some() {
-            return Ok(text.trim().to_owned());
+    match std::fs::read_to_string(&path) {
+        Ok(text) if Id::parse(text.trim()).is_some() => return Ok(text.trim().to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) if is_shortage(&error) => {
+            return Err(error).context(|| format!("read {}", path.display()));
         }
-        warn!("{} is damaged, a new id is made", path.display());
+        _ => warn!("{} is damaged, a new id is made", path.display()),
     }
     let id = Id::random().to_string();
     atomic_file::write(&path, format!("{id}\n").as_bytes(), 0o600)

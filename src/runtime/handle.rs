@@ -450,8 +450,11 @@ pub fn read_exit(io_dir: &Path) -> Option<Exit> {
 /// # Errors
 /// Those of reading the file, but for a missing one.
 pub fn try_read_exit(io_dir: &Path) -> io::Result<Option<Exit>> {
-    match std::fs::read(io_dir.join(EXIT_FILE)) {
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+    let path = io_dir.join(EXIT_FILE);
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes)
+            .inspect_err(|error| crate::warn!("{} is damaged: {error}", path.display()))
+            .ok()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -18,6 +18,7 @@ mod cli;
 mod clients;
 mod concurrency;
 mod crash;
+mod damage;
 mod events;
 mod exec;
 mod golden;
