@@ -5,15 +5,16 @@
 //! - **monitor**: one small process per container ([`runtime`])
 //! - **init**: runs inside the new namespaces, then becomes the user's program ([`runtime`])
 //!
-//! Modules import from the right of this line, never from its left:
-//! `daemon > cli, api > engine > {container image network runtime} > model > http > sys > base`;
-//! `wire` uses `model` and `base`.
+//! Modules import from the right of this line, never from its left: `daemon > cli, api > engine >
+//! {container image network runtime} > model > http > dns > sys > base`; `wire` uses `model` and
+//! `base`.
 
 pub mod api;
 pub mod base;
 pub mod cli;
 pub mod container;
 pub mod daemon;
+pub mod dns;
 pub mod engine;
 pub mod http;
 pub mod image;

@@ -13,9 +13,9 @@ use super::Engine;
 use super::names::{is_made, write_over};
 use crate::base::{Context, Error, Result};
 use crate::container::Record;
+use crate::dns::servers::{self, FALLBACK, reachable, words};
 use crate::model::{Attachment, NetworkMode};
 use crate::network::dns;
-use crate::runtime::dns::servers::{self, FALLBACK, reachable, words};
 
 const HOSTS: &str = "127.0.0.1\tlocalhost\n\
     ::1\tlocalhost ip6-localhost ip6-loopback\n\

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -20,6 +20,7 @@ use super::head::{self, HEAD_BYTES, HEADERS};
 use super::input::{Body, Framing, Input};
 use super::socket::{Socket, short_path};
 use crate::base::{Context, Error, Kind, Lock, Result};
+use crate::dns::lookup;
 use crate::sys;
 
 /// Least size of a read.
@@ -171,9 +172,8 @@ fn connect(host: &Host) -> Result<Wire> {
 }
 
 fn connect_tcp(address: &str) -> io::Result<TcpStream> {
-    sys::host::pin_name_lookup();
     let mut last = io::Error::from(ErrorKind::NotFound);
-    for address in address.to_socket_addrs()? {
+    for address in lookup::resolve(address, PEER_TIMEOUT)? {
         match TcpStream::connect_timeout(&address, PEER_TIMEOUT) {
             Ok(stream) => {
                 sys::tcp::watch_peer(stream.as_fd(), PEER_TIMEOUT)?;

@@ -7,18 +7,23 @@ use std::io::Read;
 use std::time::{Duration, SystemTime};
 
 use ureq::ResponseExt;
+use ureq::config::Config;
 use ureq::http::{Uri, uri::Scheme};
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use super::roots;
 use crate::base::{Context, Error, Kind, Result, Timestamp};
-use crate::sys;
+use crate::dns::lookup;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest pause within a body.
 const STALL_TIMEOUT: Duration = Duration::from_secs(120);
 const REDIRECTS: u32 = 10;
+/// Most addresses of a host that are tried; the client takes 16.
+const MOST_ADDRESSES: usize = 8;
 const HEAD_BYTES: usize = 64 * 1024;
 /// 2020-01-01; a clock that stands before it was never set.
 const PLAUSIBLE: Duration = Duration::from_secs(1_577_836_800);
@@ -49,14 +54,13 @@ fn get_through(url: &str, proxy: Option<ureq::Proxy>) -> Result<Fetched> {
         Some(scheme) if *scheme == Scheme::HTTP => false,
         _ => return Err(Error::bad_parameter(format!("{url} is neither http:// nor https://"))),
     };
-    sys::host::pin_name_lookup();
     // A plain fetch may still be sent on to https; without authorities that then fails.
     let roots = match roots::of_host() {
         Err(error) if secure => return Err(error).context(|| format!("get {url}")),
         Err(_) => RootCerts::new_with_certs(&[]),
         Ok(roots) => roots,
     };
-    let agent = ureq::Agent::config_builder()
+    let config = ureq::Agent::config_builder()
         .tls_config(TlsConfig::builder().root_certs(roots).build())
         .proxy(proxy)
         .https_only(secure)
@@ -72,8 +76,8 @@ fn get_through(url: &str, proxy: Option<ureq::Proxy>) -> Result<Fetched> {
         .timeout_recv_response(Some(HEAD_TIMEOUT))
         .timeout_per_read(Some(STALL_TIMEOUT))
         .timeout_per_write(Some(STALL_TIMEOUT))
-        .build()
-        .new_agent();
+        .build();
+    let agent = ureq::Agent::with_parts(config, DefaultConnector::new(), Names);
     let response = agent.get(uri).call().map_err(|error| failure(url, &error, now()))?;
     if went_back(response.get_redirect_history().unwrap_or_default()) {
         return Err(Error::new(
@@ -87,6 +91,27 @@ fn get_through(url: &str, proxy: Option<ureq::Proxy>) -> Result<Fetched> {
     }
     let body = response.into_body();
     Ok(Fetched { length: body.content_length(), body: Box::new(body.into_reader()) })
+}
+
+/// Finds hosts by our own look-up.
+#[derive(Debug)]
+struct Names;
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        _config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri.host().unwrap_or_default();
+        let secure = uri.scheme() == Some(&Scheme::HTTPS);
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let found = lookup::resolve(&format!("{host}:{port}"), *timeout.after)?;
+        let mut few = self.empty();
+        found.into_iter().take(MOST_ADDRESSES).for_each(|address| few.push(address));
+        Ok(few)
+    }
 }
 
 /// Whether a fetch that had become secure went on in the clear.

@@ -1,10 +1,9 @@
 //! The host and this process's place on it: uname, memory, processors, limits, inherited
-//! descriptors, look-up of names.
+//! descriptors.
 
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::check;
@@ -85,29 +84,6 @@ pub fn raise_open_files() -> io::Result<u64> {
     Ok(u64::from(limit.rlim_cur))
 }
 
-/// Makes the C library look up host names in /etc/hosts and by DNS only, in every process that
-/// calls it before its first look-up.
-///
-/// A static glibc would otherwise load the modules that /etc/nsswitch.conf names, of the host's
-/// own C library, into this process. musl has no modules.
-pub fn pin_name_lookup() {
-    static PINNED: Once = Once::new();
-    PINNED.call_once(|| {
-        #[cfg(target_env = "gnu")]
-        {
-            unsafe extern "C" {
-                fn __nss_configure_lookup(
-                    database: *const libc::c_char,
-                    service_line: *const libc::c_char,
-                ) -> libc::c_int;
-            }
-            // SAFETY: both strings are NUL-terminated and static; glibc copies what it keeps and
-            // locks its tables itself.
-            unsafe { __nss_configure_lookup(c"hosts".as_ptr(), c"files dns".as_ptr()) };
-        }
-    });
-}
-
 /// The `count` descriptors from 3 on, given to this process at its birth (sd_listen_fds(3)); they
 /// are made close-on-exec. Nothing at the second call: a descriptor has one owner.
 ///
@@ -140,6 +116,5 @@ mod tests {
         assert!(total_memory().unwrap() > 16 << 20);
         assert!(cpus() > 0);
         assert!(raise_open_files().unwrap() > 8);
-        pin_name_lookup();
     }
 }

@@ -1,6 +1,6 @@
 //! Questions to the name server of a container, from whatever runs in there.
 
-use skiff::runtime::dns::message::{self, Failure, Question, Record};
+use skiff::dns::message::{self, Failure, Question, Record};
 
 fn question(name: &[&str], kind: u8, rest: &[u8]) -> Vec<u8> {
     let mut packet = vec![0x12, 0x34, 1, 0x20, 0, 1, 0, 0, 0, 0, 0, u8::from(!rest.is_empty())];
@@ -54,5 +54,22 @@ fn questions_of_containers() {
         assert_eq!(message::code(&asked.refuse(Failure::ServerFailed)), 2);
         // What a server sends is as damaged as this.
         std::hint::black_box(asked.is_answered_by(input, 0x1234));
+    });
+}
+
+#[test]
+fn answers_of_servers() {
+    let mut answer = question(&["web", "lan"], 1, &[]);
+    answer[2..4].copy_from_slice(&[0x81, 0x80]);
+    answer[7] = 3;
+    answer.extend(b"\xc0\x0c\0\x05\0\x01\0\0\0\x01\0\x04\x01c\xc0\x10");
+    answer.extend(b"\x01c\xc0\x10\0\x01\0\x01\0\0\0\x01\0\x04\x0a\0\0\x07");
+    answer.extend(b"\xc0\x1d\0\x1c\0\x01\0\0\0\x01\0\x10");
+    answer.extend([0xfd; 16]);
+    assert_eq!(message::addresses(&answer).len(), 2);
+    let long = [&answer[..], &[0xc0; 64]].concat();
+    crate::fuzz("answers", &[answer, long], |input| {
+        // An address takes up more than itself.
+        assert!(message::addresses(input).len() * 16 <= input.len());
     });
 }

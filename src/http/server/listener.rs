@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::super::socket::{Socket, short_path};
 use super::{Peer, unix_peer};
 use crate::base::{Context, Error, Kind, Result};
+use crate::dns::lookup;
 use crate::sys;
 
 /// A tcp peer that acknowledges nothing for so long is gone.
@@ -53,10 +54,9 @@ impl Listener {
     /// # Errors
     /// When it cannot be bound.
     pub fn tcp(address: &str) -> Result<Listener> {
-        sys::host::pin_name_lookup();
-        let addresses: Vec<SocketAddr> = address
-            .to_socket_addrs()
+        let addresses: Vec<SocketAddr> = lookup::resolve(address, PEER_TIMEOUT)
             .context(|| format!("listen on {address}"))?
+            .into_iter()
             .flat_map(|address| {
                 let any = address.ip() == Ipv4Addr::UNSPECIFIED;
                 let both = any.then(|| SocketAddr::from((Ipv6Addr::UNSPECIFIED, address.port())));

@@ -1,8 +1,6 @@
-//! What the name server of containers knows: messages, names, servers.
+//! What the name server of containers knows: the names on their networks.
 //!
 //! - Pure but for reading files; the sockets are the monitor's (`monitor::dns`).
 //! - The files that the daemon writes and the monitor reads are written and read here alone.
 
-pub mod message;
 pub mod names;
-pub mod servers;

@@ -22,7 +22,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::servers;
+use crate::dns::servers;
 
 /// Directory of the networks' files, beside the run directories.
 pub const DIR: &str = "networks";

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use super::{AT_ONCE, From, LONGEST, NameServer, any_like};
-use crate::runtime::dns::message::{self, Failure, Question};
+use crate::dns::message::{self, Failure, Question};
 use crate::runtime::dns::names::Server;
 use crate::sys::inet;
 use crate::sys::poll::Interest;

@@ -21,7 +21,7 @@ use clients::Client;
 use forward::Asked;
 
 use crate::base::Result;
-use crate::runtime::dns::message::{self, Failure, Kind, Question, Record};
+use crate::dns::message::{self, Failure, Kind, Question, Record};
 use crate::runtime::dns::names::{Names, Server};
 use crate::sys::ns::{self, NsKind};
 use crate::sys::poll::{Interest, PollSet, Ready};

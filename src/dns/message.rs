@@ -1,4 +1,5 @@
-//! Messages of the domain name system: questions read, answers made. RFC 1035, RFC 6891.
+//! Messages of the domain name system: questions read, answers made, and the other way round for
+//! our own look-ups. RFC 1035, RFC 6891.
 //!
 //! Whatever the bytes, nothing panics and no answer is longer than asked for. A question for
 //! others is passed on as the bytes that it came as.
@@ -106,6 +107,75 @@ pub fn code(answer: &[u8]) -> u8 {
 /// Whether the answer says that it has been cut.
 pub fn is_truncated(answer: &[u8]) -> bool {
     u16_at(answer, 2).is_some_and(|flags| flags & TRUNCATED != 0)
+}
+
+/// A question for addresses of `name`, of the kind given; none when no host can have that name.
+pub fn ask(name: &str, kind: Kind, id: u16) -> Option<Vec<u8>> {
+    let kind = match kind {
+        Kind::V4 => A,
+        Kind::V6 => AAAA,
+        _ => return None,
+    };
+    let fits = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    if name.len() > 253 || !name.split('.').all(fits) {
+        return None;
+    }
+    let mut packet = Vec::with_capacity(HEAD + name.len() + 6);
+    for number in [id, RECURSION_DESIRED, 1, 0, 0, 0] {
+        packet.extend_from_slice(&number.to_be_bytes());
+    }
+    packet.extend(encoded(name));
+    for number in [kind, INTERNET] {
+        packet.extend_from_slice(&number.to_be_bytes());
+    }
+    Some(packet)
+}
+
+/// The addresses in an answer. They may belong to another name, that of which the one asked for
+/// is an alias: who answers has followed it.
+pub fn addresses(answer: &[u8]) -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    // An answer that ends too early tells what it has told until there.
+    read_addresses(answer, &mut found);
+    found
+}
+
+fn read_addresses(answer: &[u8], found: &mut Vec<IpAddr>) -> Option<()> {
+    let mut at = HEAD;
+    for _ in 0..u16_at(answer, 4)? {
+        at = behind_name(answer, at)? + 4;
+    }
+    for _ in 0..u16_at(answer, 6)? {
+        at = behind_name(answer, at)?;
+        let (kind, class) = (u16_at(answer, at)?, u16_at(answer, at + 2)?);
+        let begin = at + 10;
+        at = begin + usize::from(u16_at(answer, at + 8)?);
+        let data = answer.get(begin..at)?;
+        match kind {
+            A if class == INTERNET => {
+                found.extend(<[u8; 4]>::try_from(data).map(IpAddr::from));
+            }
+            AAAA if class == INTERNET => {
+                found.extend(<[u8; 16]>::try_from(data).map(IpAddr::from));
+            }
+            _ => {}
+        }
+    }
+    Some(())
+}
+
+/// Where what follows a name begins; it may end in a pointer to another.
+fn behind_name(packet: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match usize::from(*packet.get(at)?) {
+            0 => return Some(at + 1),
+            length @ 1..=63 => at += 1 + length,
+            192.. => return Some(at + 2),
+            _ => return None,
+        }
+    }
 }
 
 /// Reads a name without compression: the text, and where what follows begins.
@@ -411,5 +481,39 @@ mod tests {
         assert_eq!(code(&refusal(&packet, Failure::Malformed)), 1);
         let name = asked.answer(&[Record::Name("web.mine".into())], 512);
         assert!(name.windows(10).any(|part| part == b"\x03web\x04mine\0"));
+    }
+
+    #[test]
+    fn questions_of_our_own() {
+        let packet = ask("Web.example", Kind::V6, 0x1234).unwrap();
+        assert_eq!(packet, question("Web.example", AAAA, None));
+        assert!(Question::parse(&packet).is_ok());
+        for wrong in ["", "a..b", ".a", "a b", "ä", &"a".repeat(64), &"a.".repeat(130)] {
+            assert_eq!(ask(wrong, Kind::V4, 1), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_found_behind_aliases() {
+        let mut answer = question("a.b", A, None);
+        answer[2..4].copy_from_slice(&[0x81, 0x80]);
+        answer[7] = 3;
+        // An alias, then an address of each kind by a pointer to its name.
+        answer.extend(b"\xc0\x0c\0\x05\0\x01\0\0\0\x01\0\x04\x01c\xc0\x0e");
+        answer.extend(b"\x01c\xc0\x0e\0\x01\0\x01\0\0\0\x01\0\x04\x0a\0\0\x07");
+        let last = answer.len();
+        answer.extend(b"\xc0\x1d\0\x1c\0\x01\0\0\0\x01\0\x10");
+        answer.extend(Ipv6Addr::LOCALHOST.octets());
+        let [four, six]: [IpAddr; 2] =
+            [Ipv4Addr::new(10, 0, 0, 7).into(), Ipv6Addr::LOCALHOST.into()];
+        assert_eq!(addresses(&answer), [four, six]);
+        // However it is cut, what was whole is told and nothing panics.
+        for length in 0..answer.len() {
+            let found = addresses(&answer[..length]);
+            assert_eq!(found, &[four][..usize::from(length >= last)], "{length}");
+        }
+        // A name longer than the packet, a length that is no name's.
+        assert_eq!(addresses(b"\0\0\x81\x80\0\0\0\x01\0\0\0\0\x3f"), [] as [IpAddr; 0]);
+        assert_eq!(addresses(b"\0\0\x81\x80\0\0\0\x01\0\0\0\0\x80\0\0"), [] as [IpAddr; 0]);
     }
 }

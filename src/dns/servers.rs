@@ -48,18 +48,23 @@ pub fn for_containers() -> String {
     behind.unwrap_or(text)
 }
 
-/// Where a server listens; an interface behind a `%` is one of this network namespace.
+/// Where a server listens.
 pub fn socket_address(server: &str) -> Option<SocketAddr> {
-    let (address, zone) = server.split_once('%').unwrap_or((server, ""));
+    at_port(server, PORT)
+}
+
+/// A port of an address; an interface behind a `%` is one of this network namespace.
+pub fn at_port(address: &str, port: u16) -> Option<SocketAddr> {
+    let (address, zone) = address.split_once('%').unwrap_or((address, ""));
     if zone.is_empty() {
-        return Some(SocketAddr::new(address.parse().ok()?, PORT));
+        return Some(SocketAddr::new(address.parse().ok()?, port));
     }
     let index = zone.parse().ok().or_else(|| {
         let path = format!("/sys/class/net/{zone}/ifindex");
         std::fs::read_to_string(path).ok()?.trim().parse().ok()
     });
     let address: Ipv6Addr = address.parse().ok()?;
-    Some(SocketAddrV6::new(address, PORT, 0, index?).into())
+    Some(SocketAddrV6::new(address, port, 0, index?).into())
 }
 
 #[cfg(test)]
