@@ -25,7 +25,9 @@ pub mod sys;
 pub mod wire;
 
 /// Picks the role by the name that the process was started under, and plays it.
-pub fn main() -> std::process::ExitCode {
+///
+/// Gives the exit code.
+pub fn main() -> u8 {
     let mut arguments = std::env::args_os();
     match arguments.next().as_deref().and_then(std::ffi::OsStr::to_str) {
         Some(runtime::MONITOR_NAME) => runtime::monitor::main(),

@@ -28,18 +28,17 @@ mod template;
 mod value;
 
 use std::io::Write;
-use std::process::ExitCode;
 
 use args::{Args, Parsed};
 use command::{Command, PROGRAM};
 use fail::{Failure, Outcome};
 use session::Session;
 
-/// Runs the command line; the daemon's flags lead to [`crate::daemon`].
-pub fn main() -> ExitCode {
+/// Runs the command line; the daemon's flags lead to [`crate::daemon`]. Gives the exit code.
+pub fn main() -> u8 {
     let words: Vec<String> =
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    ExitCode::from(run(&words))
+    run(&words)
 }
 
 /// A command that was found, as typed.
@@ -156,8 +155,7 @@ fn perform(command: &'static Command, typed: &str, globals: Args, free: Vec<Stri
     let options = cmd::daemon::options(&globals, None);
     let outcome = options.map(crate::daemon::main);
     match outcome {
-        Ok(code) if code == ExitCode::SUCCESS => 0,
-        Ok(_) => 1,
+        Ok(code) => code,
         Err(failure) => end(&failure, typed, command.signature),
     }
 }

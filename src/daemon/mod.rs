@@ -14,7 +14,6 @@ mod pid_file;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -77,13 +76,13 @@ pub struct Options {
     pub labels: Vec<String>,
 }
 
-/// Runs the daemon until a signal ends it.
-pub fn main(options: Options) -> ExitCode {
+/// Runs the daemon until a signal ends it; gives the exit code otherwise.
+pub fn main(options: Options) -> u8 {
     crate::base::log::set_debug(options.debug);
     let Err(error) = run(options);
     // There is nowhere left to report to when standard error is gone.
     drop(writeln!(std::io::stderr(), "skiff: {error}"));
-    ExitCode::FAILURE
+    1
 }
 
 /// What cannot be: the daemon ends by a signal or an error.

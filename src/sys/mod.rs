@@ -11,6 +11,8 @@ pub mod bpf;
 pub mod caps;
 pub mod conntrack;
 pub mod fs;
+#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
+mod glibc;
 pub mod host;
 pub mod inet;
 pub mod lock;
@@ -28,6 +30,7 @@ pub mod rtnl;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;
+pub mod start;
 pub mod tcp;
 pub mod title;
 pub mod tty;

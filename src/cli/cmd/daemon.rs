@@ -1,7 +1,6 @@
 //! `daemon`: from flags to the daemon's options.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use crate::base::units::parse_size;
 use crate::cli::args::Args;
@@ -12,8 +11,7 @@ use crate::model::{FirewallChoice, LogConfig, LogDriver};
 
 /// `daemon`
 pub(crate) fn daemon(session: &Session, args: &Args) -> Outcome {
-    let code = daemon::main(options(args, Some(session.globals()))?);
-    Ok(u8::from(code != ExitCode::SUCCESS))
+    Ok(daemon::main(options(args, Some(session.globals()))?))
 }
 
 /// The options that `args` give, and behind them the words in front of the command.

@@ -35,7 +35,6 @@ use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use dns::NameServer;
@@ -65,17 +64,17 @@ const PUBLISH: Duration = Duration::from_secs(5);
 const MAX_MESSAGE: usize = 16 * 1024;
 
 /// Plays the monitor: argument 1 is the run directory, descriptor 0 the control connection,
-/// descriptor 1 the listening socket.
-pub fn main() -> ExitCode {
+/// descriptor 1 the listening socket. Gives the exit code.
+pub fn main() -> u8 {
     let Some(run_dir) = std::env::args_os().nth(1).map(PathBuf::from) else {
         crate::error!("a monitor is started by the daemon alone");
-        return ExitCode::FAILURE;
+        return 1;
     };
     match run(&run_dir) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             crate::error!("monitor of {}: {error}", run_dir.display());
-            ExitCode::FAILURE
+            1
         }
     }
 }
