@@ -305,11 +305,16 @@ impl Outputs {
     ///
     /// # Errors
     /// A closed pipe, a full disk; frames that are none.
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(demux) = &mut self.demux else { return write_all(&self.stdout, bytes) };
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let out = |payload: &[u8]| {
+            write_all(&self.stdout, payload).map_err(|error| Failure::output("output", error))
+        };
+        let Some(demux) = &mut self.demux else { return out(bytes) };
         demux.feed(bytes, &mut |output, payload| match output {
-            Output::Stdout => write_all(&self.stdout, payload),
-            Output::Stderr => write_all(&self.stderr, payload),
+            Output::Stdout => out(payload),
+            Output::Stderr => {
+                write_all(&self.stderr, payload).map_err(|error| Failure::output("error", error))
+            }
         })
     }
 }

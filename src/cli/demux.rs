@@ -1,6 +1,6 @@
 //! Frames of an attached or logged stream: a header of eight bytes, then the payload.
 
-use std::io;
+use super::fail::Failure;
 
 /// One of the two outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,9 @@ pub(crate) struct Demux {
     gathered: Vec<u8>,
 }
 
+/// What takes the payloads.
+type Sink<'a> = &'a mut dyn FnMut(Output, &[u8]) -> Result<(), Failure>;
+
 /// Payloads from this size on are not copied.
 const LARGE: usize = 8 << 10;
 
@@ -29,11 +32,7 @@ impl Demux {
     ///
     /// # Errors
     /// Those of `write`; a header that is none.
-    pub(crate) fn feed(
-        &mut self,
-        mut chunk: &[u8],
-        write: &mut dyn FnMut(Output, &[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
+    pub(crate) fn feed(&mut self, mut chunk: &[u8], write: Sink<'_>) -> Result<(), Failure> {
         let mut gathered_for = Output::Stdout;
         while !chunk.is_empty() {
             if self.left == 0 {
@@ -82,8 +81,8 @@ impl Demux {
     }
 }
 
-fn unrecognized(stream: u8) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("Unrecognized input header: {stream}"))
+fn unrecognized(stream: u8) -> Failure {
+    Failure::new(format!("Unrecognized input header: {stream}"))
 }
 
 #[cfg(test)]
@@ -132,7 +131,7 @@ mod tests {
     fn what_is_no_frame_is_refused() {
         let mut demux = Demux::default();
         let error = demux.feed(b"plain text", &mut |_, _| Ok(())).unwrap_err();
-        assert!(error.to_string().starts_with("Unrecognized input header"));
+        assert!(error.text.starts_with("Unrecognized input header"));
         assert!(Demux::default().feed(&frame(3, b"x"), &mut |_, _| Ok(())).is_err());
     }
 }

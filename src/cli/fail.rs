@@ -13,6 +13,8 @@ pub(crate) type Outcome = Result<u8, Failure>;
 pub(crate) enum Hint {
     /// None: the text says it all.
     None,
+    /// None, whatever the command: what it was asked for is done.
+    Done,
     /// `Run 'skiff CMD --help' …`, and the program's name before the text.
     Help,
     /// The usage line as well.
@@ -43,6 +45,13 @@ impl Failure {
     /// A flag that does not parse: exit code 125 and the usage.
     pub(crate) fn flag(text: impl Into<String>) -> Failure {
         Failure { code: 125, hint: Hint::Usage, ..Failure::new(text) }
+    }
+
+    /// Standard output or error that takes no more. A closed pipe ends a command quietly.
+    pub(crate) fn output(which: &str, error: std::io::Error) -> Failure {
+        let quiet = error.kind() == std::io::ErrorKind::BrokenPipe;
+        let text = format!("write to standard {which}: {error}");
+        if quiet { error.into() } else { Failure { hint: Hint::Done, ..Failure::new(text) } }
     }
 
     /// Something that this version does not serve.
@@ -89,7 +98,7 @@ impl Failure {
         let usage = format!("Usage:  {command} {signature}").trim_end().to_owned();
         match self.hint {
             Hint::None if text.is_empty() => String::new(),
-            Hint::None => format!("{text}\n"),
+            Hint::None | Hint::Done => format!("{text}\n"),
             Hint::Help => {
                 format!("skiff: {text}\n\nRun '{command} --help' for more information\n")
             }

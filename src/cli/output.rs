@@ -75,12 +75,9 @@ impl Table {
 /// A closed pipe, which is told by nobody; a full disk.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(format!("write to standard output: {error}")))
-        }
-        done => Ok(done?),
-    }
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::output("output", error))
 }
 
 /// `text` cut to `most` characters, the last of which is then `…`.

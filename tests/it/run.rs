@@ -292,3 +292,13 @@ fn the_image_may_bring_a_config() {
     assert_eq!(d.ok(["run", "--rm", "conf"]), "from-image");
     assert_eq!(d.ok(["run", "--rm", "conf", "sh", "-c", "echo $A; pwd"]), "b\n/w");
 }
+
+#[test]
+fn a_variable_that_is_no_text_is_passed_on_as_well_as_can_be() {
+    use std::os::unix::ffi::OsStrExt;
+    let d = Daemon::start();
+    let mut command = std::process::Command::new(crate::harness::skiff());
+    command.env("ODD", std::ffi::OsStr::from_bytes(b"a\xffb"));
+    command.args(["-H", &d.host(), "run", "--rm", "-e", "ODD", "busybox", "sh", "-c", "echo $ODD"]);
+    assert_eq!(command.output().unwrap().stdout, "a\u{fffd}b\n".as_bytes());
+}

@@ -137,3 +137,29 @@ fn a_daemon_short_of_descriptors_takes_nothing_for_dead() {
     assert!(d.ok(["network", "ls"]).contains("mine"));
     assert_eq!(d.ok(["exec", "c11", "echo", "alive"]), "alive");
 }
+
+#[test]
+fn output_that_a_full_disk_takes_no_more_is_told() {
+    let d = Daemon::start();
+    assert_eq!(d.ok(["run", "--name", "said", "busybox", "echo", "said"]), "said");
+    for args in [
+        &["run", "--rm", "busybox", "echo", "x"][..],
+        &["run", "-d", "--rm", "busybox", "true"],
+        &["start", "-a", "said"],
+        &["logs", "said"],
+        &["ps"],
+        &["version"],
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = std::process::Command::new(crate::harness::skiff());
+        let out = command.args(["-H", &d.host()]).args(args).stdout(full).output().unwrap();
+        let told = format!("write to standard output: {FULL} (os error 28)\n");
+        assert_eq!(
+            (out.status.code(), String::from_utf8(out.stderr)),
+            (Some(1), Ok(told)),
+            "{args:?}"
+        );
+    }
+    wait_until("they have removed themselves", || d.ok(["ps", "-aq"]).lines().count() == 1);
+    d.assert_nothing_left_behind();
+}

@@ -302,7 +302,9 @@ pub(super) fn environment(args: &Args) -> Result<Vec<String>, Failure> {
         .into_iter()
         .filter_map(|entry| match entry.contains('=') {
             true => Some(entry),
-            false => std::env::var(&entry).ok().map(|value| format!("{entry}={value}")),
+            false => {
+                std::env::var_os(&entry).map(|value| format!("{entry}={}", value.to_string_lossy()))
+            }
         })
         .collect())
 }
