@@ -258,6 +258,7 @@ impl Engine {
                 self.leave(&slot, &joined);
             }
         });
+        let before = snapshot.record.endpoints.clone();
         slot.save(&self.layout, |record| {
             // The one that it starts in is named from now on, too.
             for place in self.places(record).unwrap_or_default() {
@@ -269,9 +270,14 @@ impl Engine {
         if let Some(joined) = undo.keep() {
             let mut networks = snapshot.networks.to_vec();
             networks.push(joined.clone());
-            self.serve_names_of_running(&slot, &networks)
-                .and_then(|()| self.set_networks(&slot, record.run, networks))
-                .inspect_err(|_| self.leave(&slot, &joined))?;
+            let known = self
+                .serve_names_of_running(&slot, &networks)
+                .and_then(|()| self.set_networks(&slot, record.run, networks));
+            if let Err(error) = known {
+                self.leave(&slot, &joined);
+                slot.save(&self.layout, |record| record.endpoints = before)?;
+                return Err(error);
+            }
         }
         drop(ordered);
         self.refresh_names();

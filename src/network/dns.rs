@@ -61,9 +61,20 @@ fn listen() -> io::Result<(UdpSocket, TcpListener)> {
         Ok(()) => Ok((datagrams, streams)),
         Err(error) => {
             crate::debug!("no packet rules for names: {error}");
-            Ok((UdpSocket::bind((ADDRESS, PORT))?, TcpListener::bind((ADDRESS, PORT))?))
+            at_port().map_err(|taken| match taken.kind() {
+                io::ErrorKind::AddrInUse => io::Error::new(taken.kind(), format!(
+                    "a program of the container has port {PORT}, and no packet rule leads around \
+                     it ({error})"
+                )),
+                _ => taken,
+            })
         }
     }
+}
+
+/// The sockets where they are asked.
+fn at_port() -> io::Result<(UdpSocket, TcpListener)> {
+    Ok((UdpSocket::bind((ADDRESS, PORT))?, TcpListener::bind((ADDRESS, PORT))?))
 }
 
 /// Leads what is for port 53 to these ports.

@@ -2,14 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::{LONG, OUTSIDE, Outside};
-use super::{idle, pid_of};
+use super::{idle, pid_of, run_in};
 use crate::harness::{Daemon, Setup, count, in_netns, wait_until};
 
 /// Gives the daemon's host an /etc of its own, with this server.
@@ -104,6 +104,53 @@ fn ask_by_stream(pid: i32, name: &str) -> Vec<u8> {
         stream.read_exact(&mut answer).unwrap();
         answer
     })
+}
+
+/// Takes the place of our table in the namespace of `pid`, as long as the program runs: no packet
+/// rule can be made for the name server then.
+#[track_caller]
+fn without_rules_for_names(pid: i32) -> Child {
+    let mut command = Command::new("nsenter");
+    command.args(["--net", "--target", &pid.to_string(), "nft", "-i"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut owner = command.spawn().unwrap();
+    let input = owner.stdin.as_mut().unwrap();
+    input.write_all(b"add table ip skiff-names { flags owner; }\n").unwrap();
+    wait_until("the table is taken", || run_in(pid, "nft", &["list", "tables"]).contains("names"));
+    owner
+}
+
+#[test]
+fn without_a_packet_rule_the_name_server_is_at_port_53_itself() {
+    let d = Daemon::start();
+    d.ok(["network", "create", "mine"]);
+    idle(&d, "peer", &["--network", "mine"]);
+    let web = idle(&d, "web", &[]);
+    let mut owner = without_rules_for_names(web);
+    // It is another's already: the container stays as it was.
+    for take in [
+        || drop_later(UdpSocket::bind("0.0.0.0:53").unwrap()),
+        || drop_later(TcpListener::bind("0.0.0.0:53").unwrap()),
+    ] {
+        let taken = in_netns(web, take);
+        let out = d.cli(["network", "connect", "mine", "web"]).output();
+        assert_eq!(out.code, 1);
+        let text = "a program of the container has port 53, and no packet rule leads around it";
+        assert!(out.stderr.contains(text), "{}", out.stderr);
+        assert_eq!(on(&d, "web", "mine"), "");
+        drop(taken);
+    }
+    d.ok(["network", "connect", "mine", "web"]);
+    assert_eq!(look_up(&d, "web", "peer"), on(&d, "peer", "mine"));
+    assert_eq!(ask_by_stream(web, "peer")[7], 1);
+    assert!(in_netns(web, || UdpSocket::bind("0.0.0.0:53").is_err()), "it is there itself");
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    d.assert_nothing_left_behind();
+}
+
+fn drop_later(socket: impl std::any::Any + Send) -> Box<dyn std::any::Any + Send> {
+    Box::new(socket)
 }
 
 /// A name server of a test, as long as this value.
