@@ -1,6 +1,7 @@
 //! What happened, told in order to all who subscribed.
 //!
-//! - Times rise: an event gets its time under the lock under which it is handed out.
+//! - Times rise, unless the clock is set back: an event gets its time under the lock under which it
+//!   is handed out.
 //! - Nothing grows: the newest [`REMEMBERED`] events are kept for `since`, and a subscriber that
 //!   does not read loses the connection after [`WAITING`] events.
 //! - The newest ones outlive the daemon, see [`journal`].
@@ -10,6 +11,7 @@ mod journal;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::journal::Journal;
 
@@ -23,6 +25,8 @@ use crate::sys::poll::EventFd;
 
 const REMEMBERED: usize = 256;
 const WAITING: usize = 1024;
+/// What a clock that goes back by less is taken for.
+const CORRECTION: Duration = Duration::from_secs(1);
 const FILTERS: &[&str] = &[
     "container",
     "daemon",
@@ -78,8 +82,10 @@ impl Events {
     fn emit(&self, mut event: Event) {
         let mut inner = self.0.lock();
         event.time = Timestamp::now();
-        if let Some(last) = inner.newest.back() {
-            event.time = event.time.max(last.time);
+        // The clock may be put right by a little, which nobody is to see, or be set.
+        let last = inner.newest.back().map(|last| last.time).filter(|last| *last > event.time);
+        if let Some(last) = last.filter(|last| last.since(event.time) < CORRECTION) {
+            event.time = last;
         }
         let event = Arc::new(event);
         // Under the lock, so that the order is the same; nothing is waited for, since it goes to
@@ -175,7 +181,9 @@ impl Engine {
         let subscriber = Arc::new(Subscriber { queue: Lock::default(), bell });
         let mut inner = self.events.0.lock();
         if let Some(since) = query.since {
-            let old = inner.newest.iter().filter(|event| event.time >= since);
+            // Those of before the clock was set may be later than their successors.
+            let until = |time| query.until.is_none_or(|until| time <= until);
+            let old = inner.newest.iter().filter(|e| e.time >= since && until(e.time));
             subscriber.queue.lock().events.extend(old.map(Arc::clone));
         }
         inner.subscribers.push(Arc::clone(&subscriber));

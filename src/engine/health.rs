@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Engine;
 use super::slot::{Inner, Slot};
@@ -49,7 +49,9 @@ struct Waiting {
 struct Watch {
     slot: Arc<Slot>,
     exits: u64,
-    since: Timestamp,
+    /// When the run began. The clock of the day may be set meanwhile, as it is on hosts that do not
+    /// know it at first.
+    began: Instant,
     plan: Plan,
     due: Instant,
     running: Option<Running>,
@@ -63,6 +65,8 @@ struct Running {
     /// The output has not ended.
     speaks: bool,
     began: Timestamp,
+    /// How long the container had run by then.
+    age: Duration,
     deadline: Instant,
 }
 
@@ -195,7 +199,8 @@ impl Engine {
                 Err(error) => {
                     let at = Timestamp::now();
                     let output = error.to_string();
-                    self.conclude(watch, HealthResult { start: at, end: at, code: -1, output });
+                    let result = HealthResult { start: at, end: at, code: -1, output };
+                    self.conclude(watch, result, watch.began.elapsed());
                 }
             }
         }
@@ -221,16 +226,15 @@ impl Engine {
             }
         };
         // The connection goes with it, so that the monitor can forget the check.
-        let Some(Running { said: heard, began, .. }) = watch.running.take() else { return };
+        let Some(Running { said: heard, began, age, .. }) = watch.running.take() else { return };
         let output = said.unwrap_or_else(|| String::from_utf8_lossy(&heard).into_owned());
         let end = Timestamp::now();
-        self.conclude(watch, HealthResult { start: began, end, code, output });
+        self.conclude(watch, HealthResult { start: began, end, code, output }, age);
     }
 
     /// Adds a result, and tells of a status that has changed. It is written before anybody can see
     /// it, so that the next daemon knows no less than was told.
-    fn conclude(&self, watch: &mut Watch, result: HealthResult) {
-        let age = result.start.since(watch.since);
+    fn conclude(&self, watch: &mut Watch, result: HealthResult, age: Duration) {
         let inner = watch.slot.lock();
         let Some(mut shared) = inner.health.clone() else { return };
         // What was frozen in the middle of it has not failed.
@@ -249,8 +253,7 @@ impl Engine {
                 inner.health = Some(Arc::clone(&shared));
             }
         }
-        let ran = Timestamp::now().since(watch.since);
-        watch.due = Instant::now() + watch.plan.pause(&shared, ran);
+        watch.due = Instant::now() + watch.plan.pause(&shared, watch.began.elapsed());
     }
 
     /// Writes what the next daemon is to know. Without its run directory the run has ended, and
@@ -283,7 +286,10 @@ impl Watch {
         let last = health.log.last().map_or(since, |result| result.end);
         let pause = plan.pause(health, now.since(since)).saturating_sub(now.since(last));
         drop(inner);
-        Some(Watch { slot, exits, since, plan, due: Instant::now() + pause, running: None })
+        let began = Instant::now();
+        let due = began + pause;
+        let began = began.checked_sub(now.since(since)).unwrap_or(began);
+        Some(Watch { slot, exits, began, plan, due, running: None })
     }
 
     /// Whether the run goes on.
@@ -321,6 +327,7 @@ impl Watch {
             said: Vec::new(),
             speaks: true,
             began: Timestamp::now(),
+            age: self.began.elapsed(),
             deadline: Instant::now() + self.plan.timeout,
         }))
     }

@@ -16,6 +16,7 @@ mod harness;
 mod browser;
 mod cli;
 mod clients;
+mod clock;
 mod concurrency;
 mod crash;
 mod damage;
