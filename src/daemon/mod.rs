@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::base::guard::guard;
-use crate::base::{Context, Digest, Result};
+use crate::base::{Context, Digest, Error, Kind, Result};
 use crate::engine::{self, Engine};
 use crate::http::{self, Handler, Limits, Listener};
 use crate::model::{FirewallChoice, LogConfig};
@@ -89,6 +89,9 @@ pub fn main(options: Options) -> u8 {
 enum Never {}
 
 fn run(options: Options) -> Result<Never> {
+    if !sys::host::is_root() {
+        return Err(Error::new(Kind::Forbidden, "the daemon needs to be started by root"));
+    }
     sys::memory::keep_small();
     sys::host::set_umask(UMASK);
     sys::signal::ignore(SIGPIPE).context(|| "ignore SIGPIPE".into())?;

@@ -66,6 +66,12 @@ pub fn set_umask(mask: u32) -> u32 {
     unsafe { libc::umask(mask) }
 }
 
+/// Whether this process has root's effective user id. geteuid(2).
+pub fn is_root() -> bool {
+    // SAFETY: geteuid takes nothing and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
 /// Lets this process open as many descriptors as it may: the soft limit becomes the hard one.
 /// Tells the limit that now holds. setrlimit(2).
 ///

@@ -260,3 +260,15 @@ fn memory_and_descriptors_stay_flat() {
     Cost::of(&d, &[]).assert_flat_since(&before);
     d.assert_nothing_left_behind();
 }
+
+#[test]
+fn a_daemon_of_an_ordinary_user_says_what_it_needs() {
+    use std::os::unix::process::CommandExt;
+    let mut command = std::process::Command::new(crate::harness::skiff());
+    let Ok(out) = command.args(["-d", "-H", "unix:///none/s.sock"]).uid(65534).output() else {
+        skip!("the binary is out of reach of an ordinary user");
+    };
+    let text = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(text, "skiff: the daemon needs to be started by root\n");
+    assert_eq!(out.status.code(), Some(1));
+}
