@@ -343,8 +343,7 @@ impl Monitor {
 
     /// Takes the next step that is due; false when there is none.
     fn advance(&mut self) -> bool {
-        // The channel's end is that of every process that may become init.
-        let init_gone = self.init.is_none() && self.channel.is_none();
+        let init_gone = self.is_init_gone();
         let phase = std::mem::replace(&mut self.phase, Phase::Over);
         let (next, moved) = match phase {
             Phase::Prepared if self.go => (self.let_go(), true),
@@ -373,6 +372,12 @@ impl Monitor {
         };
         self.phase = next;
         moved
+    }
+
+    /// Whether there is no init, nor a process that may become it: the channel's end is that of all
+    /// of those.
+    fn is_init_gone(&self) -> bool {
+        self.init.is_none() && self.channel.is_none()
     }
 
     /// Lets the prepared init exec.
@@ -485,6 +490,10 @@ impl Monitor {
             }
         };
         self.init = None;
+        if !self.is_init_gone() {
+            // A first stage, whose second one is on its way.
+            return;
+        }
         // Its sockets would keep the network of the dead alive.
         self.names = None;
         // Its next run may want them before all of this one's output is read.

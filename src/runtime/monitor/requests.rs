@@ -193,7 +193,7 @@ impl Monitor {
         let Some(sockets) = Sockets::from(fds) else {
             return Reply::Refused { why: Refusal::Malformed };
         };
-        if self.init.is_none() {
+        if self.is_init_gone() {
             return Reply::Refused { why: Refusal::NotRunning };
         }
         let dir = self.run_dir.parent().unwrap_or(&self.run_dir).join(names::DIR);

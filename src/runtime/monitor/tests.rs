@@ -77,6 +77,15 @@ struct Rig {
 
 impl Rig {
     fn new(name: &str, script: &str, change: impl FnOnce(&mut Launch)) -> Rig {
+        Rig::with_first_stage(name, script, None, change)
+    }
+
+    fn with_first_stage(
+        name: &str,
+        script: &str,
+        first: Option<FirstStage>,
+        change: impl FnOnce(&mut Launch),
+    ) -> Rig {
         let dir = Dir::new(&format!("monitor-{name}"));
         let mut launch = launch(&dir.0);
         change(&mut launch);
@@ -86,7 +95,8 @@ impl Rig {
         let (control, theirs) = socket::packet_pair().unwrap();
         // The shell waits for the word on descriptor 9, which is the channel's stand-in.
         let script = script.to_owned();
-        let spawn = move |launch: &Launch, stdio: Option<Stdio>| Ok(fake(launch, stdio, &script));
+        let spawn =
+            move |launch: &Launch, stdio: Option<Stdio>| Ok(fake(launch, stdio, &script, first));
         let thread = std::thread::spawn(move || {
             let mut monitor = Monitor::new(launch, theirs, listener, spawn).unwrap();
             monitor.serve().unwrap();
@@ -147,7 +157,7 @@ impl Rig {
 // The monitor reaps the child by its pid.
 #[allow(clippy::zombie_processes)]
 /// What stands for init: a shell that starts when it is told to.
-fn fake(launch: &Launch, stdio: Option<Stdio>, script: &str) -> Spawned {
+fn fake(launch: &Launch, stdio: Option<Stdio>, script: &str, first: Option<FirstStage>) -> Spawned {
     let (channel, theirs) = socket::packet_pair().unwrap();
     let mut command = Command::new("/bin/sh");
     // It starts at once and stops itself; SIGCONT is the word to go.
@@ -172,7 +182,11 @@ fn fake(launch: &Launch, stdio: Option<Stdio>, script: &str) -> Spawned {
     let child = command.spawn().unwrap();
     drop(command);
     let pid = i32::try_from(child.id()).unwrap();
+    let spawned = first.as_ref().map_or(pid, |(first, _)| *first);
     std::thread::spawn(move || {
+        if let Some((_, ready)) = first {
+            ready.recv().unwrap();
+        }
         let prepared = serde_json::to_vec(&Message::Prepared { pid }).unwrap();
         let fds: Vec<BorrowedFd<'_>> = master.iter().map(AsFd::as_fd).collect();
         socket::send_packet(theirs.as_fd(), &[IoSlice::new(&prepared)], &fds, false).unwrap();
@@ -185,8 +199,11 @@ fn fake(launch: &Launch, stdio: Option<Stdio>, script: &str) -> Spawned {
             signal::kill(pid, libc::SIGCONT).unwrap();
         }
     });
-    Spawned { pid, channel }
+    Spawned { pid: spawned, channel }
 }
+
+/// A process that the monitor takes for init until the shell is prepared, which waits for a word.
+type FirstStage = (i32, std::sync::mpsc::Receiver<()>);
 
 fn wait_until(mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -237,6 +254,52 @@ fn nothing_runs_when_the_daemon_goes_before_go() {
     assert_eq!(read_all(client), "");
     assert_eq!(crate::runtime::log::read_all(&rig.dir.0), "");
     assert_eq!(crate::runtime::handle::read_exit(&rig.dir.0), None);
+}
+
+/// Whether somebody has a socket at this address.
+fn is_taken(at: std::net::SocketAddr) -> bool {
+    std::net::UdpSocket::bind(at).is_err()
+}
+
+// The monitor reaps the child by its pid.
+#[allow(clippy::zombie_processes)]
+#[test]
+fn names_are_served_whenever_the_first_stage_ends() {
+    for asked_before in [true, false] {
+        let (ready, word) = std::sync::mpsc::channel();
+        let first = Command::new("cat").stdin(std::process::Stdio::piped()).spawn();
+        let mut first = first.unwrap();
+        let pid = i32::try_from(first.id()).unwrap();
+        let name = format!("stages-{asked_before}");
+        let rig = Rig::with_first_stage(&name, "exec sleep 1000", Some((pid, word)), |_| {});
+        let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let streams = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let inside = File::open("/proc/self/ns/net").unwrap();
+        let at = datagrams.local_addr().unwrap();
+        let ask = || {
+            let fds = [datagrams.as_fd(), streams.as_fd(), inside.as_fd()];
+            assert_eq!(rig.ask(&Request::Names, &[], &fds), Reply::Done);
+        };
+        let end_first = |first: &mut std::process::Child| {
+            drop(first.stdin.take());
+            wait_until(|| !Path::new(&format!("/proc/{pid}")).exists());
+        };
+        if asked_before {
+            ask();
+            end_first(&mut first);
+        } else {
+            end_first(&mut first);
+            ask();
+        }
+        ready.send(()).unwrap();
+        rig.go();
+        drop((datagrams, streams));
+        assert!(is_taken(at));
+        let kill = Request::Signal { session: SESSION.into(), number: libc::SIGKILL };
+        assert_eq!(rig.ask(&kill, &[], &[]), Reply::Done);
+        rig.exit();
+        assert!(!is_taken(at), "it ends with the program");
+    }
 }
 
 #[test]
