@@ -59,8 +59,9 @@ pub fn make_reserve() {
         return;
     }
     let made = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path);
-    // Never synced: a power cut may take it, and the next start makes it.
-    let written = made.and_then(|mut file| file.write_all(&[0; RESERVE_BYTES]));
+    // Never synced: a power cut may take it, and the next start makes it. Not an array, which would
+    // be 64 KiB of the program.
+    let written = made.and_then(|mut file| file.write_all(&vec![0; RESERVE_BYTES]));
     if let Err(error) = written.or_else(|error| if is_full(&error) { Ok(()) } else { Err(error) }) {
         crate::warn!("make {}: {error}", path.display());
     }
