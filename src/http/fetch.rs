@@ -4,8 +4,12 @@
 //! - Nothing of it is in memory before the first fetch, and nothing after.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustls::crypto::{CryptoProvider, KeyProvider, ring};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::sign::SigningKey;
 use ureq::ResponseExt;
 use ureq::config::Config;
 use ureq::http::{Uri, uri::Scheme};
@@ -61,7 +65,7 @@ fn get_through(url: &str, proxy: Option<ureq::Proxy>) -> Result<Fetched> {
         Ok(roots) => roots,
     };
     let config = ureq::Agent::config_builder()
-        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .tls_config(tls(roots))
         .proxy(proxy)
         .https_only(secure)
         .http_status_as_error(false)
@@ -91,6 +95,27 @@ fn get_through(url: &str, proxy: Option<ureq::Proxy>) -> Result<Fetched> {
     }
     let body = response.into_body();
     Ok(Fetched { length: body.content_length(), body: Box::new(body.into_reader()) })
+}
+
+/// How servers prove who they are. We prove nothing: no keys are used, and no code that signs.
+fn tls(roots: RootCerts) -> TlsConfig {
+    let provider = CryptoProvider { key_provider: &NoKeys, ..ring::default_provider() };
+    TlsConfig::builder()
+        .root_certs(roots)
+        .unversioned_rustls_crypto_provider(Arc::new(provider))
+        .build()
+}
+
+#[derive(Debug)]
+struct NoKeys;
+
+impl KeyProvider for NoKeys {
+    fn load_private_key(
+        &self,
+        _key: PrivateKeyDer<'static>,
+    ) -> std::result::Result<Arc<dyn SigningKey>, rustls::Error> {
+        Err(rustls::Error::General("no keys are used".into()))
+    }
 }
 
 /// Finds hosts by our own look-up.
