@@ -27,6 +27,8 @@ const DIRECTORIES: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/b
 const WAIT: &str = "--wait=10";
 /// The kernel's tables that we use.
 const TABLES: [&str; 3] = ["mangle", "filter", "nat"];
+/// Lists the tables of the kernel's older interface that exist.
+const OLDER: &str = "/proc/self/net/ip_tables_names";
 
 /// Our chains in the kernel's tables.
 #[derive(Debug)]
@@ -69,6 +71,14 @@ impl Iptables {
                 Some(Iptables { four, six, has_six, name: name.to_owned() })
             })
             .collect()
+    }
+
+    /// The programs that show what the kernel's older interface filters, if it does: netlink does
+    /// not tell of that.
+    pub(super) fn of_older_filter(name: &str) -> Option<Iptables> {
+        let tables = std::fs::read_to_string(OLDER).unwrap_or_default();
+        let all = || Iptables::all(name).into_iter().next_back();
+        tables.lines().any(|table| table == "filter").then(all).flatten()
     }
 
     /// The families that `rules` are about, with their programs. That of IPv4 is always among them,

@@ -27,6 +27,7 @@ use crate::{debug, info, warn};
 
 use backend::Backend;
 use flows::Change;
+use iptables::Iptables;
 
 /// Stack of the thread that watches.
 const SMALL_STACK: usize = 64 * 1024;
@@ -212,14 +213,20 @@ impl Firewall {
             Some(Backend::Nftables(_) | Backend::Iptables(_)) => Hook::Forward,
         };
         let mut found = Vec::new();
+        let mut look = |iptables: &Iptables| match iptables.forwards_nothing() {
+            Ok(false) => {}
+            Ok(true) => found.push("chain FORWARD of iptables' table filter".to_owned()),
+            Err(error) => debug!("look for obstacles: {error}"),
+        };
         if let Some(Backend::Iptables(iptables)) = &inner.backend {
-            match iptables.forwards_nothing() {
-                Ok(false) => {}
-                Ok(true) => found.push("chain FORWARD of iptables' table filter".to_owned()),
-                Err(error) => debug!("look for obstacles: {error}"),
-            }
+            look(iptables);
         }
+        let by_nftables = matches!(inner.backend, Some(Backend::Nftables(_)));
         drop(inner);
+        // Beside rules in nf_tables, those of the older interface hold as well.
+        if by_nftables {
+            Iptables::of_older_filter(&self.name).iter().for_each(look);
+        }
         match nft::obstacles(&self.name, hook) {
             Ok(others) => found.extend(others.into_iter().map(|other| {
                 let Obstacle { family, table, chain, by_policy } = other;

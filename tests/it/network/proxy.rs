@@ -257,6 +257,17 @@ fn the_drop_of_somebody_else_wins_and_is_named() {
     );
     assert!(!warnings().contains("in the way"), "{}", warnings());
     talk(outside.pid(), &there, &server);
+    // So does a rule of the kernel's older interface, which netlink does not tell of.
+    let policy = |policy: &str| {
+        run_in(d.keeper_pid(), "iptables-legacy", &["-P", "FORWARD", policy]);
+    };
+    policy("DROP");
+    let text = "not be reached: chain FORWARD of iptables' table filter is in the way";
+    assert!(warnings().contains(text), "{}", warnings());
+    assert!(connect(outside.pid(), &there, SHORT).is_none());
+    policy("ACCEPT");
+    assert!(!warnings().contains("in the way"), "{}", warnings());
+    talk(outside.pid(), &there, &server);
     drop(server);
     d.assert_nothing_left_behind();
 }
