@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 
-use super::Networks;
-use crate::base::{Error, Result};
+use super::{Networks, bridge};
+use crate::base::{Context, Error, Result};
 use crate::model::{Attachment, Forward, Protocol, Published};
 
 /// What it means that there are none.
@@ -32,6 +32,9 @@ impl Networks {
                 "sctp ports cannot be published where no packet rule leads to the container from \
                  {host}"
             )));
+        }
+        if let Some(published) = proxied().find(|published| published.host.is_ipv6()) {
+            bridge::check_ipv6().context(|| format!("publishing on {}", published.host))?;
         }
         let count: usize = proxied().map(|p| usize::from(p.ports.span()) + 1).sum();
         if count > MOST_FORWARDS {
