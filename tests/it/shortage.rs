@@ -123,13 +123,13 @@ fn a_daemon_short_of_descriptors_takes_nothing_for_dead() {
     // At each limit another step is the first that fails.
     for limit in [12, 14, 16, 18, 20, 22] {
         d.kill9();
-        d.set_limit(Some(&format!("--nofile={limit}:{limit}")));
+        d.start_through(&["prlimit", &format!("--nofile={limit}:{limit}")]);
         if d.try_start() {
             wait_until("all are there", || d.ok(["ps", "-q"]).lines().count() == names.len());
         }
     }
     assert!(d.log().contains("Too many open files"), "{}", d.log());
-    d.set_limit(None);
+    d.start_through(&[]);
     d.restart();
     let after: Vec<String> = names.iter().map(|n| d.inspect(n)["State"].to_string()).collect();
     assert_eq!(after, before);

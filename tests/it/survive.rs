@@ -272,3 +272,30 @@ fn a_daemon_of_an_ordinary_user_says_what_it_needs() {
     assert_eq!(text, "skiff: the daemon needs to be started by root\n");
     assert_eq!(out.status.code(), Some(1));
 }
+
+#[test]
+fn whatever_it_was_started_with_a_daemon_is_the_same() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut d = Daemon::start();
+    let mode = |path: std::path::PathBuf| std::fs::metadata(path).unwrap().permissions().mode();
+    for script in [
+        "umask 000; exec \"$@\"",
+        "umask 777; exec \"$@\"",
+        "exec env -i PATH=/usr/bin:/bin:/usr/sbin:/sbin \"$@\"",
+        "exec \"$@\" <&- >&- 2>&-",
+        "cd \"$(mktemp -d)\"; rmdir \"$PWD\"; exec \"$@\"",
+        "exec 7</etc/shadow 8</; trap '' INT QUIT CHLD PIPE; exec \"$@\"",
+    ] {
+        d.start_through(&["sh", "-c", script, "sh"]);
+        d.restart();
+        let look = "umask; ls /proc/1/fd; pwd; exec sleep 1000";
+        let id = d.ok(["run", "-d", "busybox", "sh", "-c", look]);
+        assert_eq!(mode(d.socket()) & 0o777, 0o660, "{script}");
+        assert_eq!(mode(d.root().join("containers").join(&id)) & 0o777, 0o700, "{script}");
+        wait_until(script, || d.ok(["logs", &id]) == "0022\n0\n1\n2\n/");
+        assert_eq!(d.ok(["exec", &id, "sh", "-c", "umask; trap; pwd"]), "0022\n/", "{script}");
+        d.restart();
+        assert_eq!(d.ok(["ps", "-q"]), id[..12], "{script}");
+        d.ok(["rm", "-f", &id]);
+    }
+}

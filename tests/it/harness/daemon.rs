@@ -30,7 +30,7 @@ pub struct Setup {
     no_image: bool,
     script: String,
     root: Option<String>,
-    limit: Option<String>,
+    wrapper: Vec<String>,
 }
 
 impl Setup {
@@ -163,11 +163,10 @@ impl Daemon {
     /// Starts the daemon process; whether it came to answer (false: it ended before).
     fn spawn(&mut self) -> bool {
         let log = File::options().create(true).append(true).open(self.dir.join("log")).unwrap();
-        let mut command = match &self.setup.limit {
-            Some(_) => Command::new("prlimit"),
-            None => Command::new("nsenter"),
-        };
-        command.args(self.setup.limit.iter().map(String::as_str).flat_map(|l| [l, "nsenter"]));
+        let mut words = self.setup.wrapper.clone();
+        words.push("nsenter".to_owned());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         let target = self.keeper.id().to_string();
         command.args(["--target", &target, "--net", "--mount", skiff(), "-d", "-D"]);
         command.arg("-g").arg(self.root()).arg("--exec-root").arg(self.run_root());
@@ -238,9 +237,9 @@ impl Daemon {
         self.setup.flags.push(flag.to_owned());
     }
 
-    /// A limit as prlimit(1) takes it, or none, for the daemons of later starts.
-    pub fn set_limit(&mut self, limit: Option<&str>) {
-        self.setup.limit = limit.map(str::to_owned);
+    /// A program that later daemons are started through, with its arguments; empty is none.
+    pub fn start_through(&mut self, words: &[&str]) {
+        self.setup.wrapper = words.iter().map(|word| (*word).to_owned()).collect();
     }
 
     /// A path as the daemon's namespaces see it.
