@@ -70,8 +70,15 @@ impl Client {
         &self.version
     }
 
-    fn target(&self, path: &str) -> String {
-        format!("/v{}{path}", self.version)
+    /// An empty name, as an unset variable of a script gives, would lead to another route.
+    fn target(&self, path: &str) -> Result<String, Failure> {
+        let (names, _) = path.split_once('?').unwrap_or((path, ""));
+        if names.ends_with('/') || names.contains("//") {
+            let family = names.split('/').nth(1).unwrap_or_default().trim_end_matches('s');
+            let text = format!("invalid {family} name or ID: value is empty");
+            return Err(Failure { status: 404, ..Failure::new(text) });
+        }
+        Ok(format!("/v{}{path}", self.version))
     }
 
     /// Sends a request and gives the answer whatever its status. Calls share one connection while
@@ -82,7 +89,7 @@ impl Client {
         path: &str,
         body: RequestBody<'_>,
     ) -> Result<Response, Failure> {
-        let target = self.target(path);
+        let target = self.target(path)?;
         // Taken apart so that the reader may outlive the target.
         let body = match body {
             RequestBody::Empty => RequestBody::Empty,
@@ -163,7 +170,7 @@ impl Client {
     /// # Errors
     /// Those of [`Client::stream`].
     pub(crate) fn hijack(&self, path: &str, json: Option<Vec<u8>>) -> Result<Hijacked, Failure> {
-        let target = self.target(path);
+        let target = self.target(path)?;
         let headers = self.headers.clone();
         let body = match json {
             Some(bytes) => RequestBody::Bytes("application/json", bytes),

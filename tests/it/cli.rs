@@ -402,3 +402,23 @@ fn containers_are_found_by_their_ports() {
     d.ok(["rm", "-f", "web", "other"]);
     d.assert_nothing_left_behind();
 }
+
+#[test]
+fn empty_names_are_told_from_unknown_ones() {
+    let d = Daemon::start();
+    for (args, family) in [
+        (&["start", ""][..], "container"),
+        (&["stop", ""], "container"),
+        (&["logs", ""], "container"),
+        (&["wait", ""], "container"),
+        (&["exec", "", "true"], "container"),
+        (&["rmi", ""], "image"),
+        (&["network", "rm", ""], "network"),
+    ] {
+        let out = d.cli(args).output();
+        let text = format!("invalid {family} name or ID: value is empty\n");
+        assert!(out.code == 1 && out.stderr.starts_with(&text), "{args:?}: {}", out.stderr);
+    }
+    assert_eq!(d.cli(["inspect", ""]).output().stdout, "[]\n");
+    assert_eq!(d.ok(["images", "-q"]).lines().count(), 1);
+}
