@@ -1,6 +1,7 @@
 //! Points in time as the API writes them, and ages as people read them.
 
 use std::fmt;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A point in time: nanoseconds since 1970 (UTC). Shown to people and stored; waiting is done
@@ -30,6 +31,12 @@ impl Timestamp {
                 }
             }
         }
+    }
+
+    /// When the file at `path` was written last.
+    pub fn of_file(path: &Path) -> Option<Timestamp> {
+        let written = std::fs::metadata(path).and_then(|meta| meta.modified()).ok()?;
+        Some(Timestamp::from_unix(written.duration_since(UNIX_EPOCH).ok()?))
     }
 
     /// `since` after 1970.

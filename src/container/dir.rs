@@ -122,8 +122,7 @@ impl Layout {
 
     /// When the record was written last: with a run under way, that is when it began.
     pub fn written_at(&self, id: &Id) -> Option<Timestamp> {
-        let time = std::fs::metadata(self.dir(id).join(RECORD)).and_then(|m| m.modified()).ok()?;
-        Some(Timestamp::from_unix(time.duration_since(std::time::UNIX_EPOCH).ok()?))
+        Timestamp::of_file(&self.dir(id).join(RECORD))
     }
 
     /// Takes a container out of sight, durably. What is returned is to be deleted.

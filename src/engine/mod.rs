@@ -73,6 +73,9 @@ pub use wait::{UNKNOWN_CODE, Waiter};
 /// pages that are touched count.
 const SMALL_STACK: usize = 256 << 10;
 
+/// Name of the file in the data root with the id of this installation; as old as that.
+const ID_FILE: &str = "id";
+
 /// The engine. Shared by all connection threads.
 pub struct Engine {
     me: Weak<Engine>,
@@ -222,7 +225,7 @@ fn lock_root(root: &Path) -> Result<File> {
 
 /// Reads the id of this installation, or makes one. A damaged file is replaced.
 fn installation_id(root: &Path) -> Result<String> {
-    let path = root.join("id");
+    let path = root.join(ID_FILE);
     match std::fs::read_to_string(&path) {
         Ok(text) if Id::parse(text.trim()).is_some() => return Ok(text.trim().to_owned()),
         Err(error) if error.kind() == ErrorKind::NotFound => {}

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::slot::Slot;
-use super::{Engine, Filters, Snapshot, filter};
-use crate::base::{Digest, Error, Id, Kind, Result, guard};
+use super::{Engine, Filters, ID_FILE, Snapshot, filter};
+use crate::base::{Digest, Error, Id, Kind, Result, Timestamp, guard};
 use crate::container::{Record, State};
 use crate::model::network::parse_mac;
 use crate::model::{Attachment, Endpoint, NetworkMode};
@@ -109,13 +109,16 @@ impl Engine {
     }
 
     fn predefined(&self) -> Vec<NetworkView> {
-        let alone = |name: &str, driver| {
+        let alone = |name: &str| {
             let id = Digest::of(format!("{} {name}", self.id).as_bytes()).hex();
-            self.view(Network { id, name: name.into(), ..Network::default() }, driver, false)
+            Network { id, name: name.into(), ..Network::default() }
         };
-        let bridge = self.networks.default().cloned();
-        let bridge = bridge.map(|network| self.view(network, "bridge", false));
-        bridge.into_iter().chain([alone("host", "host"), alone("none", "null")]).collect()
+        let bridge = self.networks.default().cloned().map(|network| (network, "bridge"));
+        let all = bridge.into_iter().chain([(alone("host"), "host"), (alone("none"), "null")]);
+        // They are as old as the installation.
+        let created = Timestamp::of_file(&self.options.root.join(ID_FILE)).unwrap_or_default();
+        all.map(|(network, driver)| self.view(Network { created, ..network }, driver, false))
+            .collect()
     }
 
     /// All networks that the filters choose.

@@ -21,6 +21,9 @@ fn containers_of_a_network_know_each_other_by_name() {
     d.ok(["network", "create", "--subnet", "10.77.0.0/24", "other"]);
     let names = d.ok(["network", "ls", "--format", "{{.Name}} {{.Driver}}"]);
     assert_eq!(names, "bridge bridge\nhost host\nmine bridge\nnone null\nother bridge");
+    // Ours are as old as the installation.
+    let made = d.ok(["network", "inspect", "-f", "{{.Created}}", "bridge", "host", "none"]);
+    assert!(made.lines().all(|time| time > "2024"), "{made}");
     let out = d.cli(["network", "create", "mine"]).output();
     assert!(out.stderr.contains("network with name mine already exists"), "{}", out.stderr);
     let out = d.cli(["network", "create", "bridge"]).output();
