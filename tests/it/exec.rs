@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Cost, Daemon, Output, SOON, Tar, count, keep_stacks, monitor_of, wait_until};
+use crate::harness::{
+    Daemon, Output, SOON, Tar, assert_flat, count, keep_stacks, monitor_of, wait_until,
+};
 
 /// A daemon with a container `cx` that runs.
 fn with_container(flags: &[&str]) -> Daemon {
@@ -523,11 +525,9 @@ fn ten_thousand_leave_memory_and_descriptors_flat() {
             scope.spawn(|| (0..1000 / AT_ONCE).for_each(round));
         }
     });
-    let before = Cost::of(&d, &[monitor]);
     let began = Instant::now();
     let rounds = count(200, 10_000);
-    (0..rounds).for_each(round);
+    assert_flat(&d, &[monitor], || (0..rounds).for_each(round));
     println!("{rounds} execs in {:?}", began.elapsed());
-    Cost::of(&d, &[monitor]).assert_flat_since(&before);
     d.assert_nothing_left_behind();
 }

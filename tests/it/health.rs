@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Cost, Daemon, busybox_tar, count, encode, keep_stacks, monitor_of, wait_until,
+    Daemon, assert_flat, busybox_tar, count, encode, keep_stacks, monitor_of, wait_until,
 };
 
 /// Runs `cx`, checked by `command`, with further flags.
@@ -219,9 +219,7 @@ fn many_checks_leave_memory_flat() {
     };
     keep_stacks(&d, 20);
     see(60);
-    let before = Cost::of(&d, &monitors);
-    see(count(60, 500));
-    Cost::of(&d, &monitors).assert_flat_since(&before);
+    assert_flat(&d, &monitors, || see(count(60, 500)));
     // One thread for all of them, which ends with them.
     let threads = || {
         let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Cost, Daemon, SOON, Setup, Wire, busybox_tar, count, in_netns, keep_stacks, monitor_of,
+    Daemon, SOON, Setup, Wire, assert_flat, busybox_tar, count, in_netns, keep_stacks, monitor_of,
     wait_until,
 };
 
@@ -333,9 +333,7 @@ fn dropped_attaches_leak_nothing() {
     // So many events are remembered.
     keep_stacks(&d, 200);
     drop_some(300);
-    let before = Cost::of(&d, &[monitor]);
-    drop_some(count(60, 1000));
-    Cost::of(&d, &[monitor]).assert_flat_since(&before);
+    assert_flat(&d, &[monitor], || drop_some(count(60, 1000)));
     let reply = d.api("GET", "/containers/cx/json").expect(200);
     assert_eq!(reply["State"]["Running"], json!(true));
     d.assert_nothing_left_behind();

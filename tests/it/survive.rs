@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{Cost, Daemon, SOON, Wire, count, keep_stacks, wait_until};
+use crate::harness::{Daemon, SOON, Wire, assert_flat, count, keep_stacks, wait_until};
 
 /// Prints numbered lines to both streams until it is told to end, then exits with `code`.
 fn chatter(code: usize) -> String {
@@ -255,9 +255,7 @@ fn memory_and_descriptors_stay_flat() {
     // Until as many events are remembered as ever are.
     (0..60).for_each(|_| round());
     keep_stacks(&d, 20);
-    let before = Cost::of(&d, &[]);
-    (0..count(30, 1000)).for_each(|_| round());
-    Cost::of(&d, &[]).assert_flat_since(&before);
+    assert_flat(&d, &[], || (0..count(30, 1000)).for_each(|_| round()));
     d.assert_nothing_left_behind();
 }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 pub use collect::Collector;
 pub use command::{Cli, Output, Process};
-pub use cost::{Cost, keep_stacks, monitor_of};
+pub use cost::{assert_flat, keep_stacks, monitor_of};
 pub use daemon::{Daemon, Setup, skiff};
 pub use http::{Reply, Wire, encode};
 pub use image::{Tar, busybox_tar};

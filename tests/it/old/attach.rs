@@ -225,7 +225,16 @@ fn all_who_listen_hear_and_all_may_speak() {
     let id = old.create(&cat(true));
     old.start(&id);
     let query = "stream=1&stdin=1&stdout=1";
-    let mut clients: Vec<Wire> = (0..3).map(|_| attached(&old, &id, query)).collect();
+    let mut clients: Vec<Wire> = Vec::new();
+    for _ in 0..3 {
+        // It hears itself when it is attached.
+        let mut client = attached(&old, &id, query);
+        client.send("here");
+        clients.push(client);
+        for listener in &mut clients {
+            assert_eq!(listener.exactly(4), b"here");
+        }
+    }
     for speaker in 0..3 {
         clients[speaker].send("said");
         for listener in &mut clients {
