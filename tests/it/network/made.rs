@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{HOST, OUTSIDE, Outside, SHORT};
 use super::{address_of, connect, idle, ip, listen, on, pid_of, run_in, talk, veths};
-use crate::harness::{Daemon, Setup, wait_until};
+use crate::harness::{Daemon, Setup, processes_of, wait_until};
 
 /// What `name` means inside of a container: an address, or nothing.
 fn look_up(d: &Daemon, container: &str, name: &str) -> String {
@@ -200,6 +200,7 @@ fn a_link_to_a_container_that_does_not_run_is_refused() {
     for pid in pids {
         crate::harness::send_signal(pid, libc::SIGKILL);
     }
+    wait_until("nothing runs any more", || processes_of(&d).is_empty());
     d.restart();
     for name in ["zz", "yy"] {
         d.wait_status(name, "running");
