@@ -14,11 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::error::is_full;
+
 /// Prefix of the temporary names; a start removes what carries it.
 pub const TEMP_PREFIX: &str = ".tmp-";
-
-/// Name of the reserve in the data root.
-pub const RESERVE: &str = "reserve";
 
 /// Size of the reserve: some records' worth.
 const RESERVE_BYTES: usize = 64 << 10;
@@ -67,18 +66,12 @@ pub fn make_reserve() {
     }
 }
 
-/// ENOSPC and EDQUOT.
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(28 | 122))
-}
-
 fn replace(path: &Path, bytes: &[u8], mode: u32, keeps_old: bool) -> io::Result<()> {
     match try_replace(path, bytes, mode, keeps_old) {
         Err(error) if is_full(&error) => {
-            let given_up = PLACE.get().is_some_and(|path| std::fs::remove_file(path).is_ok());
-            if !given_up {
-                return Err(error);
-            }
+            let Some(reserve) = PLACE.get() else { return Err(error) };
+            // It may be gone already: given up for a write beside this one.
+            drop(std::fs::remove_file(reserve));
             let outcome = try_replace(path, bytes, mode, keeps_old);
             make_reserve();
             outcome

@@ -139,11 +139,13 @@ impl StdError for Error {
 }
 
 fn kind_of_io(error: &io::Error) -> Kind {
-    match error.raw_os_error() {
-        // ENOSPC and EDQUOT: no symbol of libc here, `base` speaks to no kernel.
-        Some(28 | 122) => Kind::NoSpace,
-        _ => Kind::Internal,
-    }
+    if is_full(error) { Kind::NoSpace } else { Kind::Internal }
+}
+
+/// Whether the disk is full or a quota used up.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    // ENOSPC and EDQUOT: no symbol of libc here, `base` speaks to no kernel.
+    matches!(error.raw_os_error(), Some(28 | 122))
 }
 
 /// Whether what failed may well work later: the memory or the descriptors of this process or of

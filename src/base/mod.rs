@@ -13,6 +13,7 @@ pub mod lock;
 pub mod log;
 pub mod moment;
 pub mod order;
+pub mod state_file;
 pub mod step;
 pub mod time;
 pub mod tree;

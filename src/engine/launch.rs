@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::{Engine, make_dir};
+use super::{Engine, RESERVE, make_dir};
 use crate::base::{Context, Error, Kind, Result, atomic_file, tree};
 use crate::container::{Record, State, capabilities, merge, validate};
 use crate::image::Plan;
@@ -117,6 +117,7 @@ impl Engine {
             forwards: self.networks.forwards(&networks),
             networks,
             io_dir: self.layout.io(id),
+            reserve: self.options.root.join(RESERVE),
             run_dir,
         };
         Ok(Prepared { launch, _pins: pins })

@@ -76,6 +76,9 @@ const SMALL_STACK: usize = 256 << 10;
 /// Name of the file in the data root with the id of this installation; as old as that.
 const ID_FILE: &str = "id";
 
+/// Name of the file in the data root that is given up for durable writes on a full disk.
+const RESERVE: &str = "reserve";
+
 /// The engine. Shared by all connection threads.
 pub struct Engine {
     me: Weak<Engine>,
@@ -116,7 +119,7 @@ impl Engine {
         make_dir(&options.root, 0o710)?;
         let root_lock = lock_root(&options.root)?;
         make_dir(&options.run_root, 0o700)?;
-        atomic_file::set_reserve(options.root.join(atomic_file::RESERVE));
+        atomic_file::set_reserve(options.root.join(RESERVE));
         atomic_file::make_reserve();
         let id = installation_id(&options.root)?;
         let layout = Layout::open(&options.root)?;

@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::order::Ordered;
-use crate::base::{Context, Digest, Result, Timestamp, atomic_file, is_shortage};
+use crate::base::{Context, Digest, Result, atomic_file, state_file};
 
 const FILE: &str = "references.json";
 const VERSION: u32 = 1;
@@ -33,46 +33,29 @@ pub(super) struct References {
 }
 
 impl References {
-    /// Reads the file below `dir`. One that does not parse is set aside, since nothing may keep
-    /// the store from opening.
+    /// Reads the file below `dir`, as [`state_file::read`] does: damage does not keep the store from
+    /// opening.
     pub(super) fn read(dir: &Path) -> Result<References> {
-        let path = dir.join(FILE);
-        let bytes = match std::fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(References::default());
-            }
-            Err(error) if is_shortage(&error) => {
-                return Err(error).context(|| format!("read {}", path.display()));
-            }
-            bytes => bytes,
-        };
-        // A bad block is damage as well.
-        let disk = match bytes.and_then(|bytes| Ok(serde_json::from_slice::<Disk>(&bytes)?)) {
-            Ok(disk) if disk.version == VERSION => disk,
-            outcome => {
-                let why = match outcome {
-                    Ok(disk) => format!("version {} is not known", disk.version),
-                    Err(error) => error.to_string(),
-                };
-                let aside = set_aside(&path)?;
-                crate::error!(
-                    "{} is damaged ({why}); names of images are lost, the file is kept as {}",
-                    path.display(),
-                    aside.display()
-                );
-                return Ok(References::default());
-            }
-        };
         let mut references = References::default();
+        state_file::read(&dir.join(FILE), "names of images are lost", &mut |bytes| {
+            references.fill(serde_json::from_slice(bytes)?)
+        })?;
+        Ok(references)
+    }
+
+    fn fill(&mut self, disk: Disk) -> io::Result<()> {
+        if disk.version != VERSION {
+            return Err(io::Error::other(format!("version {} is not known", disk.version)));
+        }
         for (name, image) in disk.references {
-            references.set(&name, image);
+            self.set(&name, image);
         }
         for (child, parent) in disk.parents {
             if let Some(child) = Digest::parse(&child) {
-                references.parents.insert(child, parent);
+                self.parents.insert(child, parent);
             }
         }
-        Ok(references)
+        Ok(())
     }
 
     /// Writes the file below `dir`, durably.
@@ -130,14 +113,4 @@ impl References {
     pub(super) fn forget(&mut self, image: &Digest) {
         self.parents.remove(image);
     }
-}
-
-/// Renames a damaged file so that it is kept and read no more.
-pub(super) fn set_aside(path: &Path) -> Result<PathBuf> {
-    let mut name = path.as_os_str().to_owned();
-    let now = Timestamp::now();
-    name.push(format!(".damaged-{}-{:09}", now.seconds, now.nanos));
-    let aside = PathBuf::from(name);
-    std::fs::rename(path, &aside).context(|| format!("set {} aside", path.display()))?;
-    Ok(aside)
 }

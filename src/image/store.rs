@@ -13,11 +13,13 @@ use std::sync::Arc;
 
 use super::config;
 use super::layers::{self, Info, Layers};
-use super::references::{self, References};
+use super::references::References;
 use super::rootfs::{self, Overlay};
 use super::{Driver, Image, Plan, copy};
 use crate::base::order;
-use crate::base::{Context, Digest, Error, Id, Kind, Lock, Result, atomic_file, guard, step};
+use crate::base::{
+    Context, Digest, Error, Id, Kind, Lock, Result, atomic_file, guard, state_file, step,
+};
 use crate::model::Reference;
 
 /// The store of images and layers below the data root.
@@ -399,7 +401,7 @@ fn quarantine(path: &Path, error: &Error) {
         crate::error!("image is not shown: {error}");
         return;
     }
-    match references::set_aside(path) {
+    match state_file::set_aside(path) {
         Ok(aside) => {
             crate::error!("image is damaged, kept as {}: {error}", aside.display());
         }

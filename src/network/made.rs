@@ -49,8 +49,8 @@ pub struct NewRange {
 }
 
 /// The networks of the file.
-pub(super) fn read(file: &Path) -> Vec<Arc<Net>> {
-    store::read(file).into_iter().map(|network| Arc::new(Net::new(network))).collect()
+pub(super) fn read(file: &Path) -> Result<Vec<Arc<Net>>> {
+    Ok(store::read(file)?.into_iter().map(|network| Arc::new(Net::new(network))).collect())
 }
 
 impl Networks {

@@ -131,7 +131,8 @@ impl Networks {
     /// was asked for by name.
     ///
     /// # Errors
-    /// When a bridge that was asked for by name cannot be had. Without the default one
+    /// When a bridge that was asked for by name cannot be had, or the file of networks not be read
+    /// for want of descriptors or memory. Without the default one
     /// containers run without network, and it is said why.
     pub fn open(options: &Options<'_>) -> Result<Arc<Networks>> {
         let Options { bridge: name, table, installation, file, firewall, marker } = options;
@@ -143,6 +144,7 @@ impl Networks {
             let net = Arc::new(open_bridge(name, default_id(installation))?);
             opened.get_or_init(|| Opened { default: Some(net), ..Opened::default() });
         }
+        let made = Lock::new(made::read(file)?);
         Ok(Arc::new_cyclic(|me| Networks {
             me: Weak::clone(me),
             installation: (*installation).to_owned(),
@@ -151,7 +153,7 @@ impl Networks {
             strict: *firewall != FirewallChoice::Auto,
             watching: OnceLock::new(),
             who_runs: OnceLock::new(),
-            made: Lock::new(made::read(file)),
+            made,
             save: Lock::default(),
             file: file.clone(),
             firewall: Firewall::new(*firewall, table, marker.clone()),

@@ -1,15 +1,15 @@
 //! The networks that users have made, on disk: `networks.json` below the data root.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::rules::Subnet;
-use crate::base::{Context, Result, Timestamp, atomic_file, fields};
+use crate::base::{Context, Result, Timestamp, atomic_file, fields, state_file};
 use crate::model::range::Range;
-use crate::warn;
 
 /// Version of the file that this program writes.
 const VERSION: u32 = 1;
@@ -95,28 +95,22 @@ fields! {
     }
 }
 
-/// Reads all networks. A damaged file is put aside: the daemon starts without them.
-pub(super) fn read(path: &Path) -> Vec<Network> {
-    let parsed = match std::fs::read(path) {
-        Ok(bytes) => serde_json::from_slice::<File>(&bytes).map_err(std::io::Error::from),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
-        // Also one that a bad block keeps from being read: the next write would end it.
-        Err(error) => Err(error),
-    };
-    match parsed {
-        Ok(file) => {
-            let whole = |network: &Network| network.id.len() == 64 && network.gateway.is_some();
-            file.networks.into_iter().filter(whole).collect()
+/// Reads all networks.
+///
+/// # Errors
+/// Those of [`state_file::read`].
+pub(super) fn read(path: &Path) -> Result<Vec<Network>> {
+    let mut networks = Vec::new();
+    state_file::read(path, "networks that were made are lost", &mut |bytes| {
+        let file: File = serde_json::from_slice(bytes)?;
+        if file.version != VERSION {
+            return Err(io::Error::other(format!("version {} is not known", file.version)));
         }
-        Err(error) => {
-            let aside = path.with_extension("damaged");
-            warn!("{} is damaged and becomes {}: {error}", path.display(), aside.display());
-            if let Err(error) = std::fs::rename(path, &aside) {
-                warn!("rename {}: {error}", path.display());
-            }
-            Vec::new()
-        }
-    }
+        let whole = |network: &Network| network.id.len() == 64 && network.gateway.is_some();
+        networks.extend(file.networks.into_iter().filter(whole));
+        Ok(())
+    })?;
+    Ok(networks)
 }
 
 /// Writes all networks, durably.
@@ -135,7 +129,7 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("skiff-networks-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let path = dir.join("networks.json");
-        assert!(read(&path).is_empty());
+        assert!(read(&path).unwrap().is_empty());
         let network = Network {
             id: "ab".repeat(32),
             name: "mine".into(),
@@ -149,18 +143,21 @@ mod tests {
             ..Network::default()
         };
         write(&path, vec![network.clone(), Network::default()]).unwrap();
-        assert_eq!(read(&path), [network]);
+        assert_eq!(read(&path).unwrap(), [network]);
         // As an earlier version wrote it.
         let old = format!(
             "{{\"version\":1,\"networks\":[{{\"id\":\"{}\",\"gateway\":\"10.0.0.1\",\"prefix\":24}}]}}",
             "ab".repeat(32)
         );
         std::fs::write(&path, old).unwrap();
-        let read_back = read(&path).remove(0);
+        let read_back = read(&path).unwrap().remove(0);
         assert_eq!((read_back.subnet().v6, read_back.ranges().count()), (None, 1));
         std::fs::write(&path, "{\"version").unwrap();
-        assert!(read(&path).is_empty());
-        assert!(dir.join("networks.damaged").exists());
+        assert!(read(&path).unwrap().is_empty());
+        let mut kept = std::fs::read_dir(&dir).unwrap().flatten().map(|entry| entry.file_name());
+        let aside =
+            |name: std::ffi::OsString| name.to_str().unwrap().starts_with("networks.json.damaged-");
+        assert!(kept.any(aside) && !path.exists());
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

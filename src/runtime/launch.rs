@@ -80,6 +80,8 @@ fields! {
         pub log: LogConfig,
         /// The container's `io` directory: log files and `exit.json`.
         pub io_dir: PathBuf,
+        /// What is given up for `exit.json` on a full disk, see `base::atomic_file`.
+        pub reserve: PathBuf,
         /// Its places on networks. Its network namespace is there already then, and is joined.
         pub networks: Vec<Attachment>,
         /// Ports that the monitor serves.

@@ -204,6 +204,7 @@ fn launch(dir: &Path) -> Launch {
         forwards: Vec::new(),
         log: LogConfig::default(),
         io_dir: dir.to_owned(),
+        reserve: dir.join("reserve"),
         run_dir: dir.to_owned(),
     }
 }

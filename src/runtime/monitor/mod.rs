@@ -97,10 +97,7 @@ fn run(run_dir: &Path) -> Result<()> {
     }
     std::env::set_current_dir("/")?;
     let launch = Launch::read(run_dir)?;
-    // `io_dir` is containers/<id>/io below the data root.
-    if let Some(root) = launch.io_dir.ancestors().nth(3) {
-        atomic_file::set_reserve(root.join(atomic_file::RESERVE));
-    }
+    atomic_file::set_reserve(launch.reserve.clone());
     // Before init is cloned: it goes along.
     cgroup::enter_outside(&launch.monitor_dirs);
     let mut monitor = Monitor::new(launch, control, listener, init::spawn)?;
