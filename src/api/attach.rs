@@ -28,7 +28,7 @@ pub(super) fn attach(call: &mut Call<'_, '_>) -> Result<()> {
     let detach_keys = detach::parse(call.text("detachKeys"))?;
     let (snapshot, options) = asked(call)?;
     let content_type = streams::content_type(call, snapshot.record.config.tty);
-    let (socket, early) = streams::taken(call.exchange.hijack(content_type))?;
+    let (socket, early) = call.exchange.hijack(content_type)?;
     call.engine()
         .attach(snapshot.record.id.as_str(), Attacher { socket, early, options, detach_keys })
 }
@@ -54,10 +54,10 @@ pub(super) fn over_websocket(
     let detach_keys = detach::parse(call.text("detachKeys"))?;
     let head = match handshake {
         Ok(head) => head,
-        Err(refusal) => return streams::taken(call.exchange.take_over(&refusal)).map(drop),
+        Err(refusal) => return Ok(call.exchange.take_over(&refusal).map(drop)?),
     };
     let (ours, theirs) = UnixStream::pair().context(|| "make a pair of sockets".into())?;
-    let (client, early) = streams::taken(call.exchange.take_over(&head))?;
+    let (client, early) = call.exchange.take_over(&head)?;
     let attacher = Attacher { socket: theirs.into(), early: Vec::new(), options, detach_keys };
     let attached = call.engine().attach(snapshot.record.id.as_str(), attacher);
     // Of a failure the client is told by an end without data: the pump finds the session closed.

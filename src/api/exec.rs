@@ -71,7 +71,7 @@ pub(super) fn start(call: &mut Call<'_, '_>) -> Result<()> {
         once: false,
     };
     let content_type = streams::content_type(call, tty);
-    let (socket, early) = streams::taken(call.exchange.hijack(content_type))?;
+    let (socket, early) = call.exchange.hijack(content_type)?;
     let client = Attacher { socket, early, options, detach_keys };
     engine.exec_start(call.name, Some(client), size(console_size))
 }

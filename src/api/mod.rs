@@ -139,15 +139,7 @@ impl Api {
         error: &Error,
         of_old: Option<wire_old::Route>,
     ) -> io::Result<()> {
-        let what = format!("{} {}", exchange.head.method, exchange.head.path);
-        // A failed write of the answer's rest.
-        let cut = error.os_error().map(|number| io::Error::from_raw_os_error(number).kind());
-        let cut = matches!(cut, Some(io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset));
-        if exchange.answered() && cut {
-            crate::debug!("{what}: the client went away");
-        } else {
-            log(&what, error);
-        }
+        log(&format!("{} {}", exchange.head.method, exchange.head.path), error);
         if error.kind() == Kind::ClientGone || exchange.answered() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }

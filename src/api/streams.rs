@@ -1,6 +1,6 @@
 //! Calls whose answers come in pieces, or late: logs, events, stats, wait.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -16,16 +16,6 @@ use crate::wire::query;
 pub(super) const RAW: &str = "application/vnd.docker.raw-stream";
 /// Type of a stream of frames.
 pub(super) const MULTIPLEXED: &str = "application/vnd.docker.multiplexed-stream";
-
-/// What came of taking a connection over. It is no fault of ours when the client has gone.
-pub(super) fn taken<T>(result: io::Result<T>) -> Result<T> {
-    result.map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-            Error::new(Kind::ClientGone, "the client has gone")
-        }
-        _ => error.into(),
-    })
-}
 
 /// Type of the output of a container with or without a terminal.
 pub(super) fn content_type(call: &Call<'_, '_>, tty: bool) -> &'static str {

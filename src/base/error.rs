@@ -139,7 +139,12 @@ impl StdError for Error {
 }
 
 fn kind_of_io(error: &io::Error) -> Kind {
-    if is_full(error) { Kind::NoSpace } else { Kind::Internal }
+    match error.kind() {
+        // What the server says of a client that has gone.
+        io::ErrorKind::ConnectionAborted => Kind::ClientGone,
+        _ if is_full(error) => Kind::NoSpace,
+        _ => Kind::Internal,
+    }
 }
 
 /// Whether the disk is full or a quota used up.

@@ -5,7 +5,6 @@ use std::io::Write;
 
 use super::super::attach::over_websocket;
 use super::super::call::Call;
-use super::super::streams;
 use super::{answers, find, flag};
 use crate::base::{Context, Result};
 use crate::engine::{AttachOptions, Attacher, Snapshot};
@@ -29,7 +28,7 @@ fn asked(call: &Call<'_, '_>) -> Result<(Snapshot, AttachOptions)> {
 pub(super) fn attach(call: &mut Call<'_, '_>) -> Result<()> {
     let (snapshot, options) = asked(call)?;
     let detach_keys = detach::parse("")?;
-    let (socket, early) = streams::taken(call.exchange.take_over(old::RAW_HEAD))?;
+    let (socket, early) = call.exchange.take_over(old::RAW_HEAD)?;
     let mut client = File::from(socket.try_clone().context(|| "attach".into())?);
     let attacher = Attacher { socket, early, options, detach_keys };
     call.engine().attach(snapshot.record.id.as_str(), attacher).inspect_err(|error| {

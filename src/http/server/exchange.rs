@@ -180,7 +180,7 @@ impl<'a> Exchange<'a> {
         let head = self.plain_head(&reply);
         let bodiless = self.head.method == "HEAD" || has_no_body(reply.status);
         let body = if bodiless { &[][..] } else { &reply.body };
-        self.socket().send(&mut [IoSlice::new(&head), IoSlice::new(body)], false)?;
+        tell(self.socket(), &mut [IoSlice::new(&head), IoSlice::new(body)], false)?;
         self.answer = Answer::Done;
         Ok(())
     }
@@ -219,7 +219,7 @@ impl<'a> Exchange<'a> {
             header(&mut head, "Transfer-Encoding", "chunked");
         }
         self.end_head(&mut head);
-        self.socket().send(&mut [IoSlice::new(&head)], true)?;
+        tell(self.socket(), &mut [IoSlice::new(&head)], true)?;
         let socket = self.socket.as_ref().expect("nobody has hijacked it since");
         let body = BodyReader { incoming: &mut self.incoming, socket };
         Ok((body, Stream { socket, answer: &mut self.answer, pieces }))
@@ -257,7 +257,7 @@ impl<'a> Exchange<'a> {
         if !self.incoming.skip(socket, DRAIN_BYTES)? {
             return Err(io::Error::new(ErrorKind::InvalidData, "the body does not end"));
         }
-        socket.send(&mut [IoSlice::new(head)], false)?;
+        tell(socket, &mut [IoSlice::new(head)], false)?;
         socket.set_read_timeout(None)?;
         socket.set_write_timeout(None)?;
         self.answer = Answer::Done;
@@ -349,7 +349,7 @@ impl Incoming<'_> {
     /// Lets a client that waits for it send the body.
     fn proceed(&mut self, socket: &Socket) -> io::Result<()> {
         if std::mem::take(&mut self.expects_continue) && !self.body.is_done() {
-            socket.send(&mut [IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")], false)?;
+            tell(socket, &mut [IoSlice::new(b"HTTP/1.1 100 Continue\r\n\r\n")], false)?;
         }
         Ok(())
     }
@@ -435,16 +435,16 @@ impl Write for Stream<'_> {
             return Ok(0); // an empty chunk would be the end
         }
         if *self.answer == Answer::Broken {
-            return Err(ErrorKind::BrokenPipe.into());
+            return Err(ErrorKind::ConnectionAborted.into());
         }
         let size;
         let sent = match self.pieces {
             Pieces::Chunked => {
                 size = format!("{:x}\r\n", bytes.len());
                 let [size, bytes, end] = [size.as_bytes(), bytes, b"\r\n"].map(IoSlice::new);
-                self.socket.send(&mut [size, bytes, end], true)
+                tell(self.socket, &mut [size, bytes, end], true)
             }
-            Pieces::Raw => self.socket.send(&mut [IoSlice::new(bytes)], true),
+            Pieces::Raw => tell(self.socket, &mut [IoSlice::new(bytes)], true),
             Pieces::Nowhere => Ok(()),
         };
         if let Err(error) = sent {
@@ -469,6 +469,15 @@ impl Drop for Stream<'_> {
         let sent = self.socket.send(&mut [IoSlice::new(end)], true);
         *self.answer = if sent.is_ok() { Answer::Done } else { Answer::Broken };
     }
+}
+
+/// Sends to the client. That it has gone is `ConnectionAborted`, which becomes `ClientGone`: no
+/// fault of ours, and told from a pipe that breaks elsewhere.
+fn tell(socket: &Socket, parts: &mut [IoSlice<'_>], patient: bool) -> io::Result<()> {
+    socket.send(parts, patient).map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => ErrorKind::ConnectionAborted.into(),
+        _ => error,
+    })
 }
 
 /// Answers a request that could not be parsed.
