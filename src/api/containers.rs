@@ -14,9 +14,7 @@ use crate::wire::version::Answers;
 
 /// A body of `start` up to this size is no configuration: `{}`, `null`, a newline.
 const EMPTY_BODY: usize = 7;
-/// A body that is longer than this publishes more ports than would fit.
-const LONG_CREATE: u64 = 600 << 10;
-/// What to do about it.
+/// What to do about a body that is too long: it is ports that make one so.
 const MOST_PORTS: &str = "of one container some 10000 ports can be published: leave some out, or \
                           run it with --network host, where all are reached";
 
@@ -106,11 +104,11 @@ pub(super) fn top(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 pub(super) fn create(call: &mut Call<'_, '_>) -> Result<()> {
-    let long = call.exchange.body_length().is_some_and(|length| length > LONG_CREATE);
     let request = call.body().and_then(|body| wire::CreateRequest::read(&body));
     let wire::CreateRequest { config, mut host_config, networking_config } =
-        request.map_err(|error| {
-            if long { Error::new(error.kind(), format!("{error}; {MOST_PORTS}")) } else { error }
+        request.map_err(|error| match error.kind() {
+            Kind::TooLong => Error::new(Kind::TooLong, format!("{error}; {MOST_PORTS}")),
+            _ => error,
         })?;
     let answers = call.answers();
     if !answers.console_size {

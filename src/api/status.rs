@@ -9,7 +9,9 @@ pub(super) fn of(kind: Kind) -> u16 {
     match kind {
         Kind::NotModified => 304,
         // A program that cannot be started is a wrong request: its clients sent the name.
-        Kind::BadParameter | Kind::ProgramNotFound | Kind::ProgramNotExecutable => 400,
+        Kind::BadParameter | Kind::TooLong | Kind::ProgramNotFound | Kind::ProgramNotExecutable => {
+            400
+        }
         Kind::Unauthorized => 401,
         Kind::Forbidden => 403,
         Kind::NotFound => 404,

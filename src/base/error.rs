@@ -22,6 +22,8 @@ pub enum Kind {
     NotModified,
     /// The request itself is wrong: a value, a body, a flag.
     BadParameter,
+    /// The request is longer, or holds more, than is taken.
+    TooLong,
     /// Who asks may not.
     Forbidden,
     /// Credentials are missing or wrong.

@@ -14,7 +14,7 @@ use serde::de::{
 };
 
 use crate::base::order::Ordered;
-use crate::base::{Error, Result};
+use crate::base::{Error, Kind, Result};
 
 /// Most values (lists, objects and what is in them) of a request: 4 MiB of memory at worst.
 const MAX_VALUES: usize = 64 << 10;
@@ -22,7 +22,8 @@ const MAX_VALUES: usize = 64 << 10;
 /// Reads the first value of a request's body.
 ///
 /// # Errors
-/// `BadParameter` with a sentence: an empty body, no JSON, a wrong type, too many values.
+/// With a sentence: `TooLong` for too many values, else `BadParameter`: an empty body, no JSON, a
+/// wrong type.
 pub fn from_request<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     parse(body, MAX_VALUES)?.read()
 }
@@ -65,7 +66,12 @@ fn parse(body: &[u8], max_values: usize) -> Result<Parsed> {
     }
     let left = Cell::new(max_values);
     let mut source = serde_json::Deserializer::from_slice(text.as_bytes());
-    TreeSeed { left: &left }.deserialize(&mut source).map(Parsed).map_err(|error| invalid(&error))
+    TreeSeed { left: &left }.deserialize(&mut source).map(Parsed).map_err(|error| {
+        match left.get() {
+            0 => invalid(&error).with_kind(Kind::TooLong),
+            _ => invalid(&error),
+        }
+    })
 }
 
 fn invalid(error: &serde_json::Error) -> Error {
@@ -493,13 +499,15 @@ mod tests {
             "{\"Name\":1e999}",
         ] {
             let error = read(bad).expect_err(bad);
-            assert_eq!(error.kind(), crate::base::Kind::BadParameter, "{bad}");
+            assert_eq!(error.kind(), Kind::BadParameter, "{bad}");
         }
         assert!(read("").unwrap_err().to_string().contains("EOF"));
         assert!(read(&"[".repeat(100_000)).is_err());
         assert!(read(&"{\"inner\":".repeat(50_000)).is_err());
         let wide = format!("{{\"x\":[{}0]}}", "0,".repeat(MAX_VALUES));
-        assert!(read(&wide).unwrap_err().to_string().contains("too many values"));
+        let error = read(&wide).unwrap_err();
+        assert!(error.to_string().contains("too many values"));
+        assert_eq!(error.kind(), Kind::TooLong);
         assert!(from_answer::<Thing>(wide.as_bytes()).is_ok());
     }
 

@@ -130,7 +130,8 @@ impl<'a> Exchange<'a> {
     /// `BadParameter` when it is longer or malformed, `TimedOut` when it does not come; those of
     /// the connection.
     pub fn body_bytes(&mut self, limit: usize) -> Result<Vec<u8>> {
-        let too_long = || Error::bad_parameter(format!("the body is longer than {limit} bytes"));
+        let too_long =
+            || Error::new(Kind::TooLong, format!("the body is longer than {limit} bytes"));
         let too_late = || Error::new(Kind::TimedOut, "the body did not arrive in time");
         let socket = self.socket.as_ref().expect("a hijacked connection has no body");
         if self.incoming.body.left().is_some_and(|left| left > limit as u64) {
@@ -158,11 +159,6 @@ impl<'a> Exchange<'a> {
                 }
             }
         }
-    }
-
-    /// How long the body is, where its head says so.
-    pub fn body_length(&self) -> Option<u64> {
-        self.incoming.body.left()
     }
 
     /// Whether an answer has been begun.

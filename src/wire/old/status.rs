@@ -29,6 +29,9 @@ const TABLE: &[(Kind, Option<Route>, u16)] = &[
     (Kind::BadParameter, Some(Route::Lifecycle), 500),
     // `Bad parameter`: a boolean that is none.
     (Kind::BadParameter, None, 400),
+    (Kind::TooLong, Some(Route::Body), 500),
+    (Kind::TooLong, Some(Route::Lifecycle), 500),
+    (Kind::TooLong, None, 400),
     (Kind::Unauthorized, None, 401),
     (Kind::Forbidden, None, 403),
     (Kind::NotImplemented, None, 501),
