@@ -233,7 +233,7 @@ fn refusal(response: Response) -> Failure {
     let message = match json::from_answer::<ErrorBody>(text.as_bytes()) {
         Ok(body) if !body.message.is_empty() => body.message,
         _ if text.trim().is_empty() => format!("status {status} without a message"),
-        _ => text.trim().to_owned(),
+        _ => text,
     };
     Failure { status, ..Failure::new(format!("Error response from daemon: {}", message.trim())) }
 }

@@ -36,6 +36,15 @@ pub fn resolve(address: &str, patience: Duration) -> io::Result<Vec<SocketAddr>>
         let text = format!("{address} is not HOST:PORT");
         return Err(io::Error::new(ErrorKind::InvalidInput, text));
     };
+    addresses(host, port, patience)
+}
+
+/// The addresses of `host`, a name or an address (that of IPv6 may be in brackets), with this port,
+/// best first, within `patience`.
+///
+/// # Errors
+/// A name that does not exist; servers that give no answer.
+pub fn addresses(host: &str, port: u16, patience: Duration) -> io::Result<Vec<SocketAddr>> {
     let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if let Some(address) = servers::at_port(literal, port) {
         return Ok(vec![address]);

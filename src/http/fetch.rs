@@ -132,7 +132,7 @@ impl Resolver for Names {
         let host = uri.host().unwrap_or_default();
         let secure = uri.scheme() == Some(&Scheme::HTTPS);
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let found = lookup::resolve(&format!("{host}:{port}"), *timeout.after)?;
+        let found = lookup::addresses(host, port, *timeout.after)?;
         let mut few = self.empty();
         found.into_iter().take(MOST_ADDRESSES).for_each(|address| few.push(address));
         Ok(few)
